@@ -1,0 +1,1 @@
+//! Signature parsing: who calls, and for which Region.

@@ -1,0 +1,1 @@
+//! The rules for functions, their code and their tags.

@@ -1,0 +1,2 @@
+//! The firelet binary: configuration, the table of services, commands.
+fn main() {}

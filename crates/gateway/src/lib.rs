@@ -1,0 +1,1 @@
+//! The HTTP front: authenticate, route, call, map errors.

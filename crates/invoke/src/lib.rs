@@ -1,0 +1,1 @@
+//! One invocation from accept to answer.

@@ -1,0 +1,1 @@
+//! The life of execution environments on this node.

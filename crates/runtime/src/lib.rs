@@ -1,0 +1,1 @@
+//! All that faces the guest: runtime catalogue, bootstraps and the Runtime API.

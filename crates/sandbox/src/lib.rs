@@ -1,0 +1,1 @@
+//! An isolated process: namespaces, cgroups, seccomp and resource limits.

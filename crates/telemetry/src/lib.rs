@@ -1,0 +1,1 @@
+//! Function logs on their way out.
