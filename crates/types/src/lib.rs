@@ -1,1 +1,19 @@
 //! Names, ids, ARNs, qualifiers, limits and the clock: values that cannot be wrong.
+//!
+//! Text is parsed here once, at the edge; the rest of firelet passes these types around. The crate does no
+//! input or output but [`clock::SystemClock`] reading the time and [`id::Ids`] drawing random bits.
+
+pub mod arn;
+pub mod clock;
+pub mod digest;
+pub mod id;
+pub mod limits;
+pub mod name;
+pub mod scope;
+
+pub use arn::{FunctionArn, FunctionIdentifier, IdentifierError};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use digest::CodeSha256;
+pub use id::{EnvironmentId, Ids, RequestId, RevisionId};
+pub use name::{FunctionName, NameError, Qualifier, VersionNumber};
+pub use scope::{AccountId, Region, Scope, ScopeError};

@@ -1,0 +1,146 @@
+//! Ids: each its own type, all UUIDs, drawn from a source that is an input.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// An id from `ids`.
+            #[must_use]
+            pub fn new(ids: &Ids) -> Self {
+                Self(ids.uuid())
+            }
+
+            /// The id as 32 hexadecimal digits without dashes.
+            #[must_use]
+            pub fn simple(&self) -> String {
+                self.0.simple().to_string()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, formatter)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, formatter)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                Uuid::try_parse(text).map(Self)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = uuid::Error;
+
+            fn try_from(text: String) -> Result<Self, uuid::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+    };
+}
+
+id!(
+    /// One request to the API; for an invocation also the id that the function sees.
+    RequestId
+);
+id!(
+    /// One revision of a function, version or alias, for optimistic concurrency.
+    RevisionId
+);
+id!(
+    /// One execution environment.
+    EnvironmentId
+);
+
+/// Where ids come from: the operating system, or a seed that gives the same ids again.
+#[derive(Debug)]
+pub struct Ids(Source);
+
+#[derive(Debug)]
+enum Source {
+    System,
+    Seeded(Mutex<u64>),
+}
+
+impl Ids {
+    /// Ids from the operating system's randomness.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// The sequence of ids that belongs to `seed`.
+    #[must_use]
+    pub const fn seeded(seed: u64) -> Self {
+        Self(Source::Seeded(Mutex::new(seed)))
+    }
+
+    fn uuid(&self) -> Uuid {
+        match &self.0 {
+            Source::System => Uuid::new_v4(),
+            Source::Seeded(state) => {
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                let high = u128::from(split_mix(&mut state));
+                let low = u128::from(split_mix(&mut state));
+                Builder::from_random_bytes((high << 64 | low).to_be_bytes()).into_uuid()
+            }
+        }
+    }
+}
+
+/// One step of SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014).
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_form_reads_back() {
+        let id = RequestId::new(&Ids::system());
+        assert_eq!(id.to_string().parse::<RequestId>().unwrap(), id);
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_ids_again() {
+        let draw = |seed| {
+            let ids = Ids::seeded(seed);
+            [RevisionId::new(&ids), RevisionId::new(&ids)]
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+        assert_ne!(draw(7)[0], draw(7)[1]);
+    }
+}

@@ -1,0 +1,39 @@
+//! The quotas of the service that are numbers and not settings.
+//!
+//! Source: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html> and the constraints of the
+//! service model.
+
+use std::time::Duration;
+
+/// Characters of a function's bare name.
+pub const FUNCTION_NAME_CHARACTERS: usize = 64;
+/// Bytes of a synchronous request payload.
+pub const REQUEST_PAYLOAD_BYTES: usize = 6_291_456;
+/// Bytes of a synchronous response payload: 6 MiB and 100 bytes.
+pub const RESPONSE_PAYLOAD_BYTES: usize = 6_291_556;
+/// Bytes of a zip that is uploaded with the request.
+pub const ZIPPED_CODE_BYTES: usize = 52_428_800;
+/// Bytes of a function's code and layers once unpacked.
+pub const UNZIPPED_CODE_BYTES: u64 = 262_144_000;
+/// Bytes of the body of CreateFunction and UpdateFunctionCode.
+pub const CODE_REQUEST_BYTES: usize = 70_167_211;
+/// Bytes of code that an account may store in a Region.
+pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
+/// Bytes of a function's environment variables, as compact JSON.
+pub const ENVIRONMENT_BYTES: usize = 4_096;
+/// Bytes of the log tail that an invocation can ask for.
+pub const LOG_TAIL_BYTES: usize = 4_096;
+/// Executions at one time in an account and Region.
+pub const CONCURRENT_EXECUTIONS: u32 = 1_000;
+/// Executions that reserved concurrency must leave to the functions without any.
+pub const UNRESERVED_CONCURRENCY_MINIMUM: u32 = 100;
+/// Tags on one resource.
+pub const TAGS_PER_RESOURCE: usize = 50;
+/// Items on one page of ListFunctions, whatever the caller asks for.
+pub const FUNCTIONS_PER_PAGE: usize = 50;
+/// How long the Init phase of an execution environment may take.
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a link to a function's code stays good.
+pub const CODE_LINK_LIFETIME: Duration = Duration::from_secs(600);
+/// Memory that corresponds to one virtual CPU, in MB.
+pub const MEGABYTES_PER_CPU: u32 = 1_769;
