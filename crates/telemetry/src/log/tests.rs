@@ -1,0 +1,109 @@
+use firelet_types::{AccountId, Region};
+
+use super::*;
+
+fn group(name: &str) -> LogGroup {
+    LogGroup { scope: Scope { account: AccountId::local(), region: Region::local() }, name: name.to_owned() }
+}
+
+/// Runs `work` against a writer of its own, and gives what `read` then sees of `/aws/lambda/f`.
+fn check(
+    options: impl FnOnce(&mut Options),
+    write: impl FnOnce(&Logs),
+) -> (tempfile::TempDir, Vec<String>, Vec<PathBuf>) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = Options::in_directory(directory.path().join("logs"));
+    options(&mut settings);
+    let (logs, writer) = Logs::open(settings.clone()).unwrap();
+    let thread = std::thread::spawn(move || writer.run());
+    write(&logs);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let follow = runtime.block_on(logs.read(group("/aws/lambda/f"), 1_000)).unwrap();
+    logs.stop();
+    thread.join().unwrap();
+    let text = |line: LogLine| String::from_utf8_lossy(&line.text).into_owned();
+    let folder = files::group_directory(&settings.directory, &group("/aws/lambda/f"));
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    (directory, follow.history.into_iter().map(text).collect(), paths)
+}
+
+fn write(logs: &Logs, stream: &str, millis: i64, text: &'static str) {
+    let stream = logs.stream(group("/aws/lambda/f"), stream.to_owned());
+    stream.write(Timestamp::from_millis(millis), Bytes::from_static(text.as_bytes()));
+}
+
+#[test]
+fn lines_of_several_streams_are_merged_by_time() {
+    let (_directory, lines, _) = check(
+        |_| {},
+        |logs| {
+            write(logs, "2026/11/23/[$LATEST]a", 1, "one\ntwo\n");
+            write(logs, "2026/11/23/[$LATEST]b", 3, "four");
+            write(logs, "2026/11/23/[$LATEST]a", 2, "three\n");
+        },
+    );
+    assert_eq!(lines, ["one", "two", "three", "four"]);
+}
+
+#[test]
+fn a_group_nobody_wrote_to_is_empty() {
+    let (_directory, lines, paths) = check(|_| {}, |_| {});
+    assert!(lines.is_empty() && paths.is_empty());
+}
+
+#[test]
+fn names_cannot_leave_the_log_folder() {
+    let (_directory, lines, paths) = check(|_| {}, |logs| write(logs, "../../../escape", 1, "inside"));
+    assert_eq!(lines, ["inside"]);
+    assert!(paths[0].file_name().unwrap().to_string_lossy().contains("%2F"));
+}
+
+#[test]
+fn a_stream_is_set_aside_when_full_and_only_once() {
+    let (_directory, lines, paths) = check(
+        |options| options.stream_bytes = 1,
+        |logs| {
+            for text in ["first", "second", "third"] {
+                write(logs, "s", 1, text);
+                // A read makes the writer flush, so each line fills the file.
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(logs.read(group("/aws/lambda/f"), 1)).unwrap();
+            }
+        },
+    );
+    assert_eq!(lines, ["third"]);
+    assert_eq!(paths.len(), 2);
+}
+
+#[test]
+fn old_streams_make_room_for_new_ones() {
+    let (_directory, _, paths) = check(
+        |options| options.streams_per_group = 3,
+        |logs| {
+            for stream in ["a", "b", "c", "d", "e"] {
+                write(logs, stream, 1, "line");
+            }
+        },
+    );
+    assert_eq!(paths.len(), 3);
+}
+
+#[test]
+fn a_follower_sees_each_line_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (logs, writer) = Logs::open(Options::in_directory(directory.path().to_owned())).unwrap();
+    let thread = std::thread::spawn(move || writer.run());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        write(&logs, "s", 1, "before");
+        let mut follow = logs.read(group("/aws/lambda/f"), 10).await.unwrap();
+        write(&logs, "s", 2, "after\nlast");
+        assert_eq!(follow.history.iter().map(|line| &line.text[..]).collect::<Vec<_>>(), [b"before"]);
+        assert_eq!(&follow.live.recv().await.unwrap().text[..], b"after");
+        assert_eq!(&follow.live.recv().await.unwrap().text[..], b"last");
+    });
+    logs.stop();
+    thread.join().unwrap();
+}

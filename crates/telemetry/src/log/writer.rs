@@ -1,0 +1,171 @@
+//! The thread that owns the log files. Nothing else opens them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+
+use bytes::Bytes;
+use firelet_types::Timestamp;
+use tokio::sync::broadcast;
+
+use super::{Error, Follow, LogGroup, LogLine, Options, Request, StreamKey, files};
+
+/// Files kept open between writes. More streams than this at once cost an open and a close a write.
+const OPEN_FILES: usize = 256;
+/// Requests taken from the queue before what they wrote is handed to the operating system.
+const BATCH: usize = 512;
+/// Lines that a follower may fall behind before it misses some.
+const FOLLOWER_LINES: usize = 4_096;
+
+/// Empties the queue of lines onto disk.
+#[derive(Debug)]
+pub struct LogWriter {
+    options: Options,
+    requests: Receiver<Request>,
+    dropped: Arc<AtomicU64>,
+    open: HashMap<Arc<StreamKey>, OpenStream>,
+    followers: HashMap<LogGroup, broadcast::Sender<LogLine>>,
+}
+
+#[derive(Debug)]
+struct OpenStream {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    /// Written but not yet handed to the operating system.
+    pending: Vec<u8>,
+}
+
+impl LogWriter {
+    pub(super) fn new(options: Options, requests: Receiver<Request>, dropped: Arc<AtomicU64>) -> Self {
+        Self { options, requests, dropped, open: HashMap::new(), followers: HashMap::new() }
+    }
+
+    /// Works until [`Logs::stop`](super::Logs::stop) or until every handle is gone. Blocks: give it a thread.
+    pub fn run(mut self) {
+        let mut going = true;
+        while going {
+            let Ok(first) = self.requests.recv() else { break };
+            going = self.handle(first);
+            for _ in 0..BATCH {
+                let Some(next) = self.requests.try_recv().ok().filter(|_| going) else { break };
+                going = self.handle(next);
+            }
+            self.report_dropped();
+            self.flush();
+        }
+    }
+
+    /// Does what one request asks; false when the writer shall stop.
+    fn handle(&mut self, request: Request) -> bool {
+        match request {
+            Request::Write { stream, time, text } => self.write(&stream, time, &text),
+            Request::Read { group, lines, answer } => {
+                self.flush();
+                // A reader that went away needs no answer.
+                let _ = answer.send(self.read(&group, lines));
+            }
+            Request::Stop => return false,
+        }
+        true
+    }
+
+    fn write(&mut self, stream: &Arc<StreamKey>, time: Timestamp, text: &Bytes) {
+        self.publish(&stream.group, time, text);
+        let appended = self.open_stream(stream).map(|open| {
+            for line in lines_of(text) {
+                files::append_line(&mut open.pending, time, &line);
+            }
+        });
+        if let Err(error) = appended {
+            tracing::warn!(stream = stream.name, error = %error, "cannot write a function's log; lines are lost");
+        }
+    }
+
+    fn publish(&mut self, group: &LogGroup, time: Timestamp, text: &Bytes) {
+        let Some(follower) = self.followers.get(group) else { return };
+        let everyone_left = lines_of(text).any(|text| follower.send(LogLine { time, text }).is_err());
+        if everyone_left {
+            self.followers.remove(group);
+        }
+    }
+
+    fn open_stream(&mut self, key: &Arc<StreamKey>) -> io::Result<&mut OpenStream> {
+        if self.open.len() >= OPEN_FILES && !self.open.contains_key(key) {
+            self.flush();
+            self.open.clear();
+        }
+        match self.open.entry(Arc::clone(key)) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let directory = files::group_directory(&self.options.directory, &key.group);
+                let path = directory.join(files::stream_file(&key.name));
+                if !path.exists() {
+                    std::fs::create_dir_all(&directory)?;
+                    files::keep_newest(&directory, self.options.streams_per_group.saturating_sub(1))?;
+                }
+                let file = File::options().create(true).append(true).open(&path)?;
+                let length = file.metadata()?.len();
+                Ok(entry.insert(OpenStream { path, file, length, pending: Vec::new() }))
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let limit = self.options.stream_bytes;
+        self.open.retain(|key, open| match open.flush(limit) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(stream = key.name, error = %error, "cannot write a function's log; lines are lost");
+                false
+            }
+        });
+    }
+
+    fn read(&mut self, group: &LogGroup, lines: usize) -> Result<Follow, Error> {
+        let history = files::last_lines(&self.options.directory, group, lines)?;
+        let follower =
+            self.followers.entry(group.clone()).or_insert_with(|| broadcast::channel(FOLLOWER_LINES).0);
+        Ok(Follow { history, live: follower.subscribe() })
+    }
+
+    fn report_dropped(&self) {
+        let count = self.dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            tracing::warn!(
+                count,
+                "the disk is slower than the functions' logs; chunks of output were dropped"
+            );
+        }
+    }
+}
+
+impl OpenStream {
+    /// Hands what is pending to the operating system, and sets the file aside when it has grown past `limit`.
+    fn flush(&mut self, limit: u64) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.file.write_all(&self.pending)?;
+        self.length += u64::try_from(self.pending.len()).unwrap_or(u64::MAX);
+        self.pending.clear();
+        self.pending.shrink_to(64 << 10);
+        if self.length >= limit {
+            std::fs::rename(&self.path, files::set_aside(&self.path))?;
+            self.file = File::options().create(true).append(true).open(&self.path)?;
+            self.length = 0;
+        }
+        Ok(())
+    }
+}
+
+/// The lines of a chunk; an ending newline does not start another one.
+fn lines_of(text: &Bytes) -> impl Iterator<Item = Bytes> {
+    let body = text.strip_suffix(b"\n").unwrap_or(text);
+    body.split(|byte| *byte == b'\n').map(|line| text.slice_ref(line))
+}
