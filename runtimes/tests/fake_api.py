@@ -1,0 +1,110 @@
+"""A small Runtime API for tests: one guest, one connection, answers in the order of `invoke` calls.
+
+Never checks what the guest says; it records it, and the tests judge.
+"""
+
+import queue
+import socket
+import threading
+
+
+class Post:
+    """A request of the guest with a body."""
+
+    def __init__(self, path, headers, body, came_with_next):
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.came_with_next = came_with_next
+
+
+class FakeRuntimeApi:
+    """`style` is how answers look on the wire: "plain", "odd" (other letter cases, split writes) or "chunked"."""
+
+    def __init__(self, style="plain", post_status=202):
+        self.style = style
+        self.post_status = post_status
+        self.posts = queue.Queue()
+        self.next_asked = threading.Semaphore(0)
+        self._invocations = queue.Queue()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.connections = 0
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def send_event(self, body, headers):
+        self._invocations.put((body, headers))
+
+    def close(self):
+        self._invocations.put(None)
+        self._listener.close()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._serve_connection, args=(connection,), daemon=True).start()
+
+    def _serve_connection(self, connection):
+        with connection:
+            try:
+                self._answer_all(connection)
+            except OSError:
+                pass
+
+    def _answer_all(self, connection):
+        pending = b""
+        while True:
+            while b"\r\n\r\n" not in pending:
+                chunk = connection.recv(1 << 20)
+                if not chunk:
+                    return
+                pending += chunk
+            head, _, pending = pending.partition(b"\r\n\r\n")
+            first, *lines = head.decode("latin-1").split("\r\n")
+            method, path, _ = first.split(" ")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            length = int(headers.get("content-length", 0))
+            chunks, present = [pending], len(pending)
+            while present < length:
+                chunk = connection.recv(1 << 20)
+                if not chunk:
+                    return
+                chunks.append(chunk)
+                present += len(chunk)
+            pending = b"".join(chunks)
+            body, pending = pending[:length], pending[length:]
+            if method == "POST":
+                self._answer(connection, self.post_status, "Accepted", {"Content-Type": "application/json"}, b'{"status":"OK"}')
+                self.posts.put(Post(path, headers, body, pending.startswith(b"GET ")))
+                continue
+            self.next_asked.release()
+            invocation = self._invocations.get()
+            if invocation is None:
+                return
+            self._answer(connection, 200, "OK", invocation[1], invocation[0])
+
+    def _answer(self, connection, status, reason, headers, body):
+        head = ["HTTP/1.1 {} {}".format(status, reason)]
+        swap = str.swapcase if self.style == "odd" else str
+        head += ["{}:{}{}".format(swap(name), "" if self.style == "odd" else " ", value) for name, value in headers.items()]
+        if self.style == "chunked":
+            head.append("Transfer-Encoding: chunked")
+            middle = len(body) // 2
+            body = b"".join(
+                b"%x;name=value\r\n%s\r\n" % (len(part), part) for part in (body[:middle], body[middle:]) if part
+            )
+            body += b"0\r\nTrailer: x\r\n\r\n"
+        else:
+            head.append(swap("Content-Length") + ": {}".format(len(body)))
+        message = "\r\n".join(head).encode("utf-8") + b"\r\n\r\n" + body
+        if self.style == "odd":
+            for start in range(0, len(message), 7):
+                connection.sendall(message[start : start + 7])
+        else:
+            connection.sendall(message)
