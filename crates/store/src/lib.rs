@@ -1,1 +1,21 @@
-//! Metadata in SQLite and blobs in an object store, under one data directory.
+//! Everything that outlives the process, under one data directory: metadata in SQLite, code in an object store.
+//!
+//! What a method here has answered is on disk. The crate is the only one that knows SQL, and it knows no rule of
+//! the Lambda API: it keeps records, serialises changes to them, and unpacks archives without being led astray.
+
+pub mod blob;
+pub mod changes;
+pub mod definition;
+pub mod function;
+
+mod data_directory;
+mod database;
+mod error;
+mod open;
+
+pub use blob::{Blob, Blobs};
+pub use changes::Changes;
+pub use definition::Definition;
+pub use error::Error;
+pub use function::{FunctionVersion, Functions, LastUpdate, State, Usage, Version};
+pub use open::{Options, Store};

@@ -1,0 +1,48 @@
+//! SQLite: one writer that commits in groups, and read connections that never wait for it.
+//!
+//! A write is answered after its transaction is on disk, never before. No other module opens a connection.
+
+mod migration;
+mod reader;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use crate::changes::Changes;
+use crate::error::Error;
+
+use reader::Readers;
+use writer::Writer;
+
+#[derive(Debug)]
+pub(crate) struct Database {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl Database {
+    pub(crate) fn open(path: &Path, changes: Arc<Changes>) -> Result<Self, Error> {
+        let mut connection = writer::connect(path)?;
+        migration::migrate(&mut connection, path)?;
+        let writer = Writer::start(connection, changes)?;
+        Ok(Self { writer, readers: Readers::new(path) })
+    }
+
+    /// Runs `query` on a connection that sees everything answered so far.
+    pub(crate) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        self.readers.read(query)
+    }
+
+    /// Runs `operation` in a savepoint on the writer; answers once it is on disk, or was rolled back.
+    pub(crate) async fn write<T, E, F>(&self, operation: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.writer.write(operation).await
+    }
+}

@@ -1,0 +1,48 @@
+//! Brings a database to the format of this program, one numbered file at a time.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::error::Error;
+
+/// Marks the file as one of firelet's: "flet".
+const APPLICATION_ID: i32 = 0x666c_6574;
+
+/// The migrations in order; the format of a database is how many of them it has seen.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_functions.sql")];
+
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let found: u32 = pragma(connection, "user_version")?;
+    let application: i32 = pragma(connection, "application_id")?;
+    let tables: u32 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(Error::database("read the schema"))?;
+    if tables > 0 && application != APPLICATION_ID {
+        return Err(Error::ForeignDatabase { path: path.to_owned() });
+    }
+    let known = u32::try_from(MIGRATIONS.len()).expect("a handful of migrations");
+    if found > known {
+        let path = path.parent().unwrap_or(path).to_owned();
+        return Err(Error::NewerFormat { path, found, known });
+    }
+    for (migration, format) in MIGRATIONS.iter().zip(1..=known).skip(found as usize) {
+        apply(connection, migration, format)?;
+    }
+    Ok(())
+}
+
+fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<T, Error> {
+    connection
+        .pragma_query_value(None, name, |row| row.get(0))
+        .map_err(Error::database("read the format of the database"))
+}
+
+fn apply(connection: &mut Connection, migration: &str, format: u32) -> Result<(), Error> {
+    let error = || Error::database("bring the database to the current format");
+    let transaction = connection.transaction().map_err(error())?;
+    transaction.execute_batch(migration).map_err(error())?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(error())?;
+    transaction.pragma_update(None, "user_version", format).map_err(error())?;
+    transaction.commit().map_err(error())
+}

@@ -1,0 +1,169 @@
+//! All that a caller configures about a function, as it is stored: a JSON column.
+//!
+//! Fields added later carry a default, so that rows written before them can be read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use firelet_types::CodeSha256;
+use serde::{Deserialize, Serialize};
+
+/// The configuration of one version of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// The runtime identifier, such as `python3.11`; functions from images have none.
+    pub runtime: Option<String>,
+    /// The entry point that the runtime calls; functions from images have none.
+    pub handler: Option<String>,
+    /// The ARN of the execution role.
+    pub role: String,
+    /// The caller's words about the function.
+    pub description: String,
+    /// Memory, in MB.
+    pub memory_megabytes: u32,
+    /// How long one invocation may take.
+    #[serde(rename = "timeout_seconds", with = "seconds")]
+    pub timeout: Duration,
+    /// The size of `/tmp`, in MB.
+    pub ephemeral_storage_megabytes: u32,
+    /// Environment variables: none means never set, which reads back differently from an empty map.
+    pub environment: Option<Environment>,
+    /// The instruction set.
+    pub architecture: Architecture,
+    /// The form in which the code comes.
+    pub package_type: PackageType,
+    /// The code itself, by digest.
+    pub code: Code,
+    /// Where logs go and what is in them.
+    pub logging: Logging,
+    /// Whether traces are sampled by the function itself.
+    pub tracing: Tracing,
+    /// The ARNs of layer versions, in the order in which they are laid over one another.
+    #[serde(default)]
+    pub layers: Vec<String>,
+    /// The network of the function; stays, with empty lists, after the function has left its network.
+    #[serde(default)]
+    pub network: Option<Network>,
+    /// The ARN of the queue or topic that gets events which failed for good.
+    #[serde(default)]
+    pub dead_letter_target: Option<String>,
+    /// The ARN of the key that encrypts the environment variables.
+    #[serde(default)]
+    pub kms_key: Option<String>,
+    /// Whether a snapshot is made of each published version.
+    #[serde(default)]
+    pub snap_start: SnapStart,
+}
+
+/// Environment variables. Their values are secrets: they appear in no debug output.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Environment(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The instruction set that a function is built for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// 64-bit x86.
+    #[default]
+    X86_64,
+    /// 64-bit ARM.
+    Arm64,
+}
+
+/// The form in which a function's code comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageType {
+    /// A zip archive.
+    Zip,
+    /// A container image.
+    Image,
+}
+
+/// A deployment package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// The digest of the zip, under which the blob is found.
+    pub sha256: CodeSha256,
+    /// The size of the zip.
+    pub size_bytes: u64,
+}
+
+/// Where a function's logs go and what is in them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logging {
+    /// The form of the log lines.
+    pub format: LogFormat,
+    /// The log group, if it is not the one named after the function.
+    pub group: Option<String>,
+}
+
+/// The form of the log lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Lines as the function writes them; there is nothing to filter by.
+    Text,
+    /// One JSON object a line, filtered by level.
+    Json {
+        /// The least level of the function's own lines: `INFO`.
+        application_level: String,
+        /// The least level of the lines about the function: `INFO`.
+        system_level: String,
+    },
+}
+
+/// Whether traces are sampled by the function itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tracing {
+    /// The caller decides.
+    #[default]
+    PassThrough,
+    /// The function samples.
+    Active,
+}
+
+/// The subnets and security groups of a function.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Ids of subnets.
+    pub subnets: Vec<String>,
+    /// Ids of security groups.
+    pub security_groups: Vec<String>,
+    /// Whether IPv6 leaves through dual-stack subnets.
+    pub ipv6_allowed: bool,
+}
+
+/// Whether a snapshot is made of each published version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapStart {
+    /// No snapshots.
+    #[default]
+    None,
+    /// One of each version, when it is published.
+    PublishedVersions,
+}
+
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(duration.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
+}

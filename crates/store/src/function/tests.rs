@@ -1,0 +1,240 @@
+use std::time::Duration;
+
+use firelet_types::{AccountId, CodeSha256, Ids, Region};
+
+use super::*;
+use crate::definition::{
+    Architecture, Code, Environment, LogFormat, Logging, PackageType, SnapStart, Tracing,
+};
+use crate::{Options, Store};
+
+fn scope() -> Scope {
+    Scope { account: AccountId::local(), region: Region::local() }
+}
+
+fn open(folder: &tempfile::TempDir) -> Store {
+    Store::open(&Options { data_directory: folder.path().join("data") }).unwrap()
+}
+
+fn record(name: &str, version: Version, code_bytes: u64) -> FunctionVersion {
+    FunctionVersion {
+        scope: scope(),
+        name: name.parse().unwrap(),
+        version,
+        revision: RevisionId::new(&Ids::system()),
+        definition: Definition {
+            runtime: Some("python3.11".into()),
+            handler: Some("app.handler".into()),
+            role: "arn:aws:iam::000000000000:role/r".into(),
+            description: String::new(),
+            memory_megabytes: 128,
+            timeout: Duration::from_secs(3),
+            ephemeral_storage_megabytes: 512,
+            environment: Some(Environment([("KEY".to_owned(), "hidden".to_owned())].into())),
+            architecture: Architecture::X86_64,
+            package_type: PackageType::Zip,
+            code: Code { sha256: CodeSha256::from_bytes([7; 32]), size_bytes: code_bytes },
+            logging: Logging { format: LogFormat::Text, group: None },
+            tracing: Tracing::PassThrough,
+            layers: Vec::new(),
+            network: None,
+            dead_letter_target: None,
+            kms_key: None,
+            snap_start: SnapStart::None,
+        },
+        state: State::Active,
+        last_update: Some(LastUpdate::Successful),
+        last_modified: Timestamp::from_millis(1_700_000_000_123),
+    }
+}
+
+async fn put(store: &Store, record: &FunctionVersion) {
+    let stored = record.clone();
+    let result = store.functions().update(&record.scope, &record.name, move |entry| entry.put(&stored)).await;
+    result.unwrap();
+}
+
+fn pending() -> State {
+    State::Pending(Reason { code: "Creating".into(), text: "The function is being created.".into() })
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = record("echo", Version::Latest, 10);
+    {
+        let store = open(&folder);
+        put(&store, &first).await;
+    }
+    let found = open(&folder).functions().get(&first.scope, &first.name, Version::Latest).unwrap().unwrap();
+    assert_eq!(*found, first);
+}
+
+#[tokio::test]
+async fn a_refused_change_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let first = record("echo", Version::Latest, 10);
+    let (scope, name) = (first.scope.clone(), first.name.clone());
+    let before = store.changes().generation();
+    let result: Result<(), Error> = store
+        .functions()
+        .update(&scope, &name, move |entry| {
+            entry.put(&first)?;
+            Err(Error::Closed)
+        })
+        .await;
+    assert!(matches!(result, Err(Error::Closed)));
+    assert_eq!(store.functions().get(&scope, &name, Version::Latest).unwrap(), None);
+    assert_eq!(store.functions().usage(&scope).unwrap(), Usage::default());
+    assert_eq!(store.changes().generation(), before);
+}
+
+#[tokio::test]
+async fn a_panic_in_one_change_does_not_end_the_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let first = record("echo", Version::Latest, 10);
+    let result: Result<(), Error> =
+        store.functions().update(&first.scope, &first.name, |_| panic!("a fault in a rule")).await;
+    assert!(matches!(result, Err(Error::Closed)));
+    put(&store, &first).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simultaneous_changes_run_one_after_the_other() {
+    const CHANGES: u32 = 400;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&folder));
+    let first = record("counter", Version::Latest, 10);
+    put(&store, &first).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..CHANGES {
+        let (store, scope, name) = (Arc::clone(&store), first.scope.clone(), first.name.clone());
+        tasks.spawn(async move {
+            let add = |entry: &mut Entry<'_>| -> Result<(), Error> {
+                let mut record = entry.version(Version::Latest)?.unwrap();
+                record.definition.memory_megabytes += 1;
+                entry.put(&record)
+            };
+            store.functions().update(&scope, &name, add).await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    let found = store.functions().get(&first.scope, &first.name, Version::Latest).unwrap().unwrap();
+    assert_eq!(found.definition.memory_megabytes, 128 + CHANGES);
+}
+
+#[tokio::test]
+async fn pages_follow_one_another_in_order_of_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    for name in ["c", "a", "b"] {
+        put(&store, &record(name, Version::Latest, 1)).await;
+        put(&store, &record(name, Version::Published(1), 1)).await;
+    }
+    let mut foreign = record("a0", Version::Latest, 1);
+    foreign.scope.account = "123456789012".parse().unwrap();
+    put(&store, &foreign).await;
+
+    let walk = |listing, limit| {
+        let mut seen = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store.functions().list(&scope(), listing, after.as_ref(), limit).unwrap();
+            let Some(last) = page.last() else { break seen.join(" ") };
+            after = Some(Position { name: last.name.clone(), version: last.version });
+            seen.extend(page.iter().map(|record| format!("{}:{}", record.name, record.version)));
+        }
+    };
+    for limit in 1..5 {
+        assert_eq!(walk(Listing::Latest, limit), "a:$LATEST b:$LATEST c:$LATEST");
+        assert_eq!(walk(Listing::All, limit), "a:$LATEST a:1 b:$LATEST b:1 c:$LATEST c:1");
+    }
+}
+
+#[tokio::test]
+async fn totals_follow_every_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let check = |functions, code_bytes| {
+        assert_eq!(store.functions().usage(&scope()).unwrap(), Usage { functions, code_bytes });
+    };
+    check(0, 0);
+    put(&store, &record("a", Version::Latest, 10)).await;
+    put(&store, &record("a", Version::Published(1), 10)).await;
+    put(&store, &record("b", Version::Latest, 5)).await;
+    check(2, 25);
+    put(&store, &record("a", Version::Latest, 100)).await;
+    check(2, 115);
+    let name = "a".parse().unwrap();
+    store.functions().update(&scope(), &name, |entry| entry.delete_version(1)).await.unwrap();
+    check(2, 105);
+    store.functions().update(&scope(), &name, |entry| entry.delete()).await.unwrap();
+    check(1, 5);
+}
+
+#[tokio::test]
+async fn numbers_of_versions_are_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    put(&store, &record("a", Version::Latest, 10)).await;
+    put(&store, &record("a", Version::Published(1), 10)).await;
+    let name = "a".parse().unwrap();
+    let last = |entry: &mut Entry<'_>| -> Result<_, Error> {
+        entry.delete_version(1)?;
+        Ok(entry.last_published())
+    };
+    assert_eq!(store.functions().update(&scope(), &name, last).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn tags_go_with_their_function() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let first = record("a", Version::Latest, 10);
+    let tags = BTreeMap::from([("team".to_owned(), "blue".to_owned())]);
+    assert_eq!(store.functions().tags(&scope(), &first.name).unwrap(), None);
+    put(&store, &first).await;
+    let set = tags.clone();
+    store.functions().update(&scope(), &first.name, move |entry| entry.set_tags(&set)).await.unwrap();
+    assert_eq!(store.functions().tags(&scope(), &first.name).unwrap(), Some(tags));
+    store.functions().update(&scope(), &first.name, |entry| entry.delete()).await.unwrap();
+    put(&store, &first).await;
+    assert_eq!(store.functions().tags(&scope(), &first.name).unwrap(), Some(BTreeMap::new()));
+}
+
+#[tokio::test]
+async fn unfinished_work_is_found_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = open(&folder);
+        put(&store, &record("settled", Version::Latest, 1)).await;
+        put(
+            &store,
+            &FunctionVersion { state: pending(), last_update: None, ..record("new", Version::Latest, 1) },
+        )
+        .await;
+    }
+    let unsettled = open(&folder).functions().unsettled().unwrap();
+    assert_eq!(unsettled.iter().map(|record| record.name.as_str()).collect::<Vec<_>>(), ["new"]);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_changes_is_woken_after_the_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let mut changes = store.changes().subscribe();
+    let before = store.changes().generation();
+    put(&store, &record("a", Version::Latest, 1)).await;
+    assert!(store.changes().generation() > before);
+    changes.changed().await.unwrap();
+    assert_eq!(*changes.borrow(), store.changes().generation());
+}
+
+#[test]
+fn values_of_the_environment_are_not_printed() {
+    let printed = format!("{:?}", record("a", Version::Latest, 1));
+    assert!(printed.contains("KEY"));
+    assert!(!printed.contains("hidden"));
+}

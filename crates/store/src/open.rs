@@ -1,0 +1,95 @@
+//! Opening a data directory.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::blob::Blobs;
+use crate::changes::Changes;
+use crate::data_directory::DataDirectory;
+use crate::database::Database;
+use crate::error::Error;
+use crate::function::Functions;
+
+/// Where the store keeps what it is given.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder for everything; made if it is missing.
+    pub data_directory: PathBuf,
+}
+
+/// An open data directory. While it lives, no other process can open the same one.
+#[derive(Debug)]
+pub struct Store {
+    functions: Functions,
+    blobs: Blobs,
+    changes: Arc<Changes>,
+    // Last, so that the lock is given back after the database is closed.
+    directory: DataDirectory,
+}
+
+impl Store {
+    /// Opens the data directory, makes it if it is missing, and brings it to the current format.
+    ///
+    /// # Errors
+    /// When another process uses it, a newer firelet wrote it, or the disk does not cooperate.
+    pub fn open(options: &Options) -> Result<Self, Error> {
+        let directory = DataDirectory::open(&options.data_directory)?;
+        let changes = Arc::new(Changes::new());
+        let database = Arc::new(Database::open(&directory.database(), Arc::clone(&changes))?);
+        let blobs = Blobs::local(&directory.blobs(), Arc::clone(&database))?;
+        Ok(Self { functions: Functions::new(database), blobs, changes, directory })
+    }
+
+    /// Functions with their versions and tags.
+    #[must_use]
+    pub const fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// Deployment packages by their digest.
+    #[must_use]
+    pub const fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// The count of commits and the signal that follows it.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.directory.root()
+    }
+
+    /// 32 random bytes that stay the same for the life of the data directory, readable by this user only.
+    ///
+    /// # Errors
+    /// When the file that keeps them can be neither read nor written.
+    pub fn secret(&self, name: &str) -> Result<[u8; 32], Error> {
+        let path = self.directory.root().join(format!("{name}.key"));
+        if let Some(secret) = fs::read(&path).ok().and_then(|bytes| bytes.try_into().ok()) {
+            return Ok(secret);
+        }
+        let mut secret = [0; 32];
+        secret[..16].copy_from_slice(Uuid::new_v4().as_bytes());
+        secret[16..].copy_from_slice(Uuid::new_v4().as_bytes());
+        let staged = self.directory.temporary().join(format!("{name}.key"));
+        write_private(&staged, &secret).map_err(Error::file("write", &staged))?;
+        fs::rename(&staged, &path).map_err(Error::file("write", &path))?;
+        Ok(secret)
+    }
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
