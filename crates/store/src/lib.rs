@@ -3,6 +3,7 @@
 //! What a method here has answered is on disk. The crate is the only one that knows SQL, and it knows no rule of
 //! the Lambda API: it keeps records, serialises changes to them, and unpacks archives without being led astray.
 
+pub mod archive;
 pub mod blob;
 pub mod changes;
 pub mod definition;
