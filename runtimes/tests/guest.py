@@ -133,10 +133,13 @@ class Guest:
 
     def output(self, name="stdout"):
         """Answers what the ended guest wrote."""
+        return self.raw_output(name).decode("utf-8")
+
+    def raw_output(self, name):
         self.process.wait(TIMEOUT)
         for reader in self._readers:
             reader.join(TIMEOUT)
-        return self._output[name].decode("utf-8")
+        return self._output[name]
 
 
 def _write_files(root, files):

@@ -13,8 +13,9 @@ from sys import modules
 import _json
 
 WHITESPACE = " \t\n\r"
-PLAIN = frozenset((str, int, float, bool, type(None), dict, list, tuple))
+SCALARS = frozenset((str, int, float, bool, type(None)))
 CONTAINERS = frozenset((dict, list, tuple))
+PLAIN = SCALARS | CONTAINERS
 
 
 class FaultException(Exception):
@@ -114,9 +115,11 @@ class Encoder:
 
 def _has_records(value):
     """Tells whether a named tuple is in `value`; it has no cycles, or it would not have been encoded."""
+    kinds = {type(value)}
+    if kinds <= CONTAINERS and SCALARS.issuperset(map(type, get_referents(value))):
+        return False
     level = [value]
     seen = set()
-    kinds = {type(value)}
     while True:
         others = kinds - PLAIN
         if others:
