@@ -312,3 +312,6 @@ fn joined(
     }
     write!(formatter, "{close}")
 }
+
+#[cfg(test)]
+mod tests;

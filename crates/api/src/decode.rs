@@ -109,3 +109,6 @@ fn from_query(shape: &Shape, name: &str, query: &[(String, String)]) -> Result<O
     }
     Ok((!list.is_empty()).then_some(Value::Array(list)))
 }
+
+#[cfg(test)]
+mod tests;

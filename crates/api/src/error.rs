@@ -113,3 +113,98 @@ impl From<RouteError> for ApiError {
         Self::new(kind, error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(error: &ApiError, status: u16, error_type: &'static str, body: &str) {
+        let response = error.encode();
+        assert_eq!((response.status, std::str::from_utf8(&response.body).unwrap()), (status, body));
+        assert!(response.headers.contains(&(ERROR_TYPE, HeaderValue::from_static(error_type))));
+        let json = (http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        assert!(response.headers.contains(&json));
+    }
+
+    #[test]
+    fn the_message_is_spelled_as_the_shape_says() {
+        check(
+            &ApiError::new(ErrorKind::ResourceNotFoundException, "Function not found: x"),
+            404,
+            "ResourceNotFoundException",
+            r#"{"Message":"Function not found: x","Type":"User"}"#,
+        );
+        check(
+            &ApiError::new(ErrorKind::InvalidParameterValueException, "no"),
+            400,
+            "InvalidParameterValueException",
+            r#"{"Type":"User","message":"no"}"#,
+        );
+        check(
+            &ApiError::new(ErrorKind::KMSNotFoundException, "no"),
+            502,
+            "KMSNotFoundException",
+            r#"{"Message":"no","Type":"Service"}"#,
+        );
+    }
+
+    #[test]
+    fn undeclared_errors_have_no_type() {
+        check(
+            &ApiError::new(ErrorKind::RequestEntityTooLargeException, "big"),
+            413,
+            "RequestEntityTooLargeException",
+            r#"{"message":"big"}"#,
+        );
+        check(
+            &ApiError::without_message(ErrorKind::AccessDeniedException),
+            403,
+            "AccessDeniedException",
+            r#"{"Message":null}"#,
+        );
+    }
+
+    #[test]
+    fn late_checks_may_leave_the_type_out() {
+        let error = ApiError::new(ErrorKind::InvalidParameterValueException, "no").without_type();
+        check(&error, 400, "InvalidParameterValueException", r#"{"message":"no"}"#);
+    }
+
+    #[test]
+    fn throttling_names_the_limit_and_when_to_retry() {
+        let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+        let error = ApiError { retry_after: Some(1), ..ApiError::throttled(reason, "Rate Exceeded.") };
+        check(
+            &error,
+            429,
+            "TooManyRequestsException",
+            r#"{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}"#,
+        );
+        let retry = (http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+        assert!(error.encode().headers.contains(&retry));
+    }
+
+    #[test]
+    fn missing_operations_are_named() {
+        check(
+            &ApiError::not_implemented(Operation::CreateAlias),
+            501,
+            "NotImplemented",
+            r#"{"Message":"firelet does not implement CreateAlias yet.","Type":"Service"}"#,
+        );
+    }
+
+    #[test]
+    fn every_kind_has_an_error_status() {
+        for kind in ErrorKind::ALL {
+            assert!((400..600).contains(&kind.status()), "{}", kind.name());
+        }
+    }
+
+    #[test]
+    fn requests_that_name_no_operation_are_unknown_operations() {
+        let error = crate::route(&http::Method::GET, "/nothing", None).unwrap_err();
+        let body = r#"{"message":"no operation has the path /nothing"}"#;
+        check(&ApiError::from(error), 404, "UnknownOperationException", body);
+    }
+}

@@ -4,4 +4,4 @@ pub(crate) mod errors;
 pub mod model;
 pub(crate) mod operations;
 pub(crate) mod shapes;
-mod wire;
+pub(crate) mod wire;

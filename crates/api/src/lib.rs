@@ -17,9 +17,6 @@ mod routes;
 mod shape;
 mod time;
 
-#[cfg(test)]
-mod tests;
-
 pub use constraint::Violations;
 pub use decode::{DecodeError, DecodeRequest, Request};
 pub use encode::{EncodeResponse, EncodedResponse};
@@ -28,5 +25,6 @@ pub use error::ApiError;
 pub use generated::errors::ErrorKind;
 pub use generated::model;
 pub use generated::operations::Operation;
+pub use generated::wire::check;
 pub use routes::{RouteError, Routed, route};
 pub use time::EpochSeconds;

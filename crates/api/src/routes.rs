@@ -137,3 +137,6 @@ fn percents_are_escapes(raw: &[u8]) -> bool {
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     })
 }
+
+#[cfg(test)]
+mod tests;

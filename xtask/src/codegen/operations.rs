@@ -49,6 +49,12 @@ pub(super) fn generate(model: &Model, implemented: &BTreeSet<String>) -> anyhow:
             }
         }
 
+        impl std::fmt::Display for Operation {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.name())
+            }
+        }
+
         pub(crate) static ROOT: Node = #root;
     })
 }

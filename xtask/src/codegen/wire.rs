@@ -20,6 +20,11 @@ pub(super) fn generate(model: &Model) -> anyhow::Result<TokenStream> {
     for name in operation_shapes(model, |operation| operation.output.as_ref()) {
         items.push(encode(model, &name)?);
     }
+    let checks = model.operations.iter().filter_map(|(name, operation)| {
+        let input = names::identifier(&operation.input.as_ref()?.shape);
+        let operation = names::identifier(name);
+        Some(quote!(Operation::#operation => model::#input::decode(request).map(drop)))
+    });
     Ok(quote! {
         //! How requests become inputs and outputs become answers.
 
@@ -27,6 +32,14 @@ pub(super) fn generate(model: &Model) -> anyhow::Result<TokenStream> {
         use crate::encode::{EncodeResponse, EncodedResponse};
         use crate::generated::operations::Operation;
         use crate::generated::{model, shapes};
+
+        /// Whether a request is an input of `operation`: decodes it and keeps nothing.
+        ///
+        /// # Errors
+        /// As [`DecodeRequest::decode`].
+        pub fn check(operation: Operation, request: &Request<'_>) -> Result<(), DecodeError> {
+            match operation { #(#checks,)* }
+        }
 
         #(#items)*
     })

@@ -414,6 +414,11 @@ impl Operation {
         )
     }
 }
+impl std::fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
 pub(crate) static ROOT: Node = Node {
     literals: &[
         (

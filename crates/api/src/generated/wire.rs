@@ -5,6 +5,265 @@ use crate::decode::{self, DecodeError, DecodeRequest, Request};
 use crate::encode::{EncodeResponse, EncodedResponse};
 use crate::generated::operations::Operation;
 use crate::generated::{model, shapes};
+/// Whether a request is an input of `operation`: decodes it and keeps nothing.
+///
+/// # Errors
+/// As [`DecodeRequest::decode`].
+pub fn check(operation: Operation, request: &Request<'_>) -> Result<(), DecodeError> {
+    match operation {
+        Operation::AddLayerVersionPermission => {
+            model::AddLayerVersionPermissionRequest::decode(request).map(drop)
+        }
+        Operation::AddPermission => {
+            model::AddPermissionRequest::decode(request).map(drop)
+        }
+        Operation::CheckpointDurableExecution => {
+            model::CheckpointDurableExecutionRequest::decode(request).map(drop)
+        }
+        Operation::CreateAlias => model::CreateAliasRequest::decode(request).map(drop),
+        Operation::CreateCapacityProvider => {
+            model::CreateCapacityProviderRequest::decode(request).map(drop)
+        }
+        Operation::CreateCodeSigningConfig => {
+            model::CreateCodeSigningConfigRequest::decode(request).map(drop)
+        }
+        Operation::CreateEventSourceMapping => {
+            model::CreateEventSourceMappingRequest::decode(request).map(drop)
+        }
+        Operation::CreateFunction => {
+            model::CreateFunctionRequest::decode(request).map(drop)
+        }
+        Operation::CreateFunctionUrlConfig => {
+            model::CreateFunctionUrlConfigRequest::decode(request).map(drop)
+        }
+        Operation::DeleteAlias => model::DeleteAliasRequest::decode(request).map(drop),
+        Operation::DeleteCapacityProvider => {
+            model::DeleteCapacityProviderRequest::decode(request).map(drop)
+        }
+        Operation::DeleteCodeSigningConfig => {
+            model::DeleteCodeSigningConfigRequest::decode(request).map(drop)
+        }
+        Operation::DeleteDurableExecution => {
+            model::DeleteDurableExecutionRequest::decode(request).map(drop)
+        }
+        Operation::DeleteEventSourceMapping => {
+            model::DeleteEventSourceMappingRequest::decode(request).map(drop)
+        }
+        Operation::DeleteFunction => {
+            model::DeleteFunctionRequest::decode(request).map(drop)
+        }
+        Operation::DeleteFunctionCodeSigningConfig => {
+            model::DeleteFunctionCodeSigningConfigRequest::decode(request).map(drop)
+        }
+        Operation::DeleteFunctionConcurrency => {
+            model::DeleteFunctionConcurrencyRequest::decode(request).map(drop)
+        }
+        Operation::DeleteFunctionEventInvokeConfig => {
+            model::DeleteFunctionEventInvokeConfigRequest::decode(request).map(drop)
+        }
+        Operation::DeleteFunctionUrlConfig => {
+            model::DeleteFunctionUrlConfigRequest::decode(request).map(drop)
+        }
+        Operation::DeleteLayerVersion => {
+            model::DeleteLayerVersionRequest::decode(request).map(drop)
+        }
+        Operation::DeleteProvisionedConcurrencyConfig => {
+            model::DeleteProvisionedConcurrencyConfigRequest::decode(request).map(drop)
+        }
+        Operation::DeleteResourcePolicy => {
+            model::DeleteResourcePolicyRequest::decode(request).map(drop)
+        }
+        Operation::GetAccountSettings => {
+            model::GetAccountSettingsRequest::decode(request).map(drop)
+        }
+        Operation::GetAlias => model::GetAliasRequest::decode(request).map(drop),
+        Operation::GetCapacityProvider => {
+            model::GetCapacityProviderRequest::decode(request).map(drop)
+        }
+        Operation::GetCodeSigningConfig => {
+            model::GetCodeSigningConfigRequest::decode(request).map(drop)
+        }
+        Operation::GetDurableExecution => {
+            model::GetDurableExecutionRequest::decode(request).map(drop)
+        }
+        Operation::GetDurableExecutionHistory => {
+            model::GetDurableExecutionHistoryRequest::decode(request).map(drop)
+        }
+        Operation::GetDurableExecutionState => {
+            model::GetDurableExecutionStateRequest::decode(request).map(drop)
+        }
+        Operation::GetEventSourceMapping => {
+            model::GetEventSourceMappingRequest::decode(request).map(drop)
+        }
+        Operation::GetFunction => model::GetFunctionRequest::decode(request).map(drop),
+        Operation::GetFunctionCodeSigningConfig => {
+            model::GetFunctionCodeSigningConfigRequest::decode(request).map(drop)
+        }
+        Operation::GetFunctionConcurrency => {
+            model::GetFunctionConcurrencyRequest::decode(request).map(drop)
+        }
+        Operation::GetFunctionConfiguration => {
+            model::GetFunctionConfigurationRequest::decode(request).map(drop)
+        }
+        Operation::GetFunctionEventInvokeConfig => {
+            model::GetFunctionEventInvokeConfigRequest::decode(request).map(drop)
+        }
+        Operation::GetFunctionRecursionConfig => {
+            model::GetFunctionRecursionConfigRequest::decode(request).map(drop)
+        }
+        Operation::GetFunctionScalingConfig => {
+            model::GetFunctionScalingConfigRequest::decode(request).map(drop)
+        }
+        Operation::GetFunctionUrlConfig => {
+            model::GetFunctionUrlConfigRequest::decode(request).map(drop)
+        }
+        Operation::GetLayerVersion => {
+            model::GetLayerVersionRequest::decode(request).map(drop)
+        }
+        Operation::GetLayerVersionByArn => {
+            model::GetLayerVersionByArnRequest::decode(request).map(drop)
+        }
+        Operation::GetLayerVersionPolicy => {
+            model::GetLayerVersionPolicyRequest::decode(request).map(drop)
+        }
+        Operation::GetPolicy => model::GetPolicyRequest::decode(request).map(drop),
+        Operation::GetProvisionedConcurrencyConfig => {
+            model::GetProvisionedConcurrencyConfigRequest::decode(request).map(drop)
+        }
+        Operation::GetResourcePolicy => {
+            model::GetResourcePolicyRequest::decode(request).map(drop)
+        }
+        Operation::GetRuntimeManagementConfig => {
+            model::GetRuntimeManagementConfigRequest::decode(request).map(drop)
+        }
+        Operation::Invoke => model::InvocationRequest::decode(request).map(drop),
+        Operation::InvokeAsync => model::InvokeAsyncRequest::decode(request).map(drop),
+        Operation::InvokeWithResponseStream => {
+            model::InvokeWithResponseStreamRequest::decode(request).map(drop)
+        }
+        Operation::ListAliases => model::ListAliasesRequest::decode(request).map(drop),
+        Operation::ListCapacityProviders => {
+            model::ListCapacityProvidersRequest::decode(request).map(drop)
+        }
+        Operation::ListCodeSigningConfigs => {
+            model::ListCodeSigningConfigsRequest::decode(request).map(drop)
+        }
+        Operation::ListDurableExecutionsByFunction => {
+            model::ListDurableExecutionsByFunctionRequest::decode(request).map(drop)
+        }
+        Operation::ListEventSourceMappings => {
+            model::ListEventSourceMappingsRequest::decode(request).map(drop)
+        }
+        Operation::ListFunctionEventInvokeConfigs => {
+            model::ListFunctionEventInvokeConfigsRequest::decode(request).map(drop)
+        }
+        Operation::ListFunctionUrlConfigs => {
+            model::ListFunctionUrlConfigsRequest::decode(request).map(drop)
+        }
+        Operation::ListFunctionVersionsByCapacityProvider => {
+            model::ListFunctionVersionsByCapacityProviderRequest::decode(request)
+                .map(drop)
+        }
+        Operation::ListFunctions => {
+            model::ListFunctionsRequest::decode(request).map(drop)
+        }
+        Operation::ListFunctionsByCodeSigningConfig => {
+            model::ListFunctionsByCodeSigningConfigRequest::decode(request).map(drop)
+        }
+        Operation::ListLayerVersions => {
+            model::ListLayerVersionsRequest::decode(request).map(drop)
+        }
+        Operation::ListLayers => model::ListLayersRequest::decode(request).map(drop),
+        Operation::ListProvisionedConcurrencyConfigs => {
+            model::ListProvisionedConcurrencyConfigsRequest::decode(request).map(drop)
+        }
+        Operation::ListTags => model::ListTagsRequest::decode(request).map(drop),
+        Operation::ListVersionsByFunction => {
+            model::ListVersionsByFunctionRequest::decode(request).map(drop)
+        }
+        Operation::PauseDurableExecution => {
+            model::PauseDurableExecutionRequest::decode(request).map(drop)
+        }
+        Operation::PublishLayerVersion => {
+            model::PublishLayerVersionRequest::decode(request).map(drop)
+        }
+        Operation::PublishVersion => {
+            model::PublishVersionRequest::decode(request).map(drop)
+        }
+        Operation::PutFunctionCodeSigningConfig => {
+            model::PutFunctionCodeSigningConfigRequest::decode(request).map(drop)
+        }
+        Operation::PutFunctionConcurrency => {
+            model::PutFunctionConcurrencyRequest::decode(request).map(drop)
+        }
+        Operation::PutFunctionEventInvokeConfig => {
+            model::PutFunctionEventInvokeConfigRequest::decode(request).map(drop)
+        }
+        Operation::PutFunctionRecursionConfig => {
+            model::PutFunctionRecursionConfigRequest::decode(request).map(drop)
+        }
+        Operation::PutFunctionScalingConfig => {
+            model::PutFunctionScalingConfigRequest::decode(request).map(drop)
+        }
+        Operation::PutProvisionedConcurrencyConfig => {
+            model::PutProvisionedConcurrencyConfigRequest::decode(request).map(drop)
+        }
+        Operation::PutResourcePolicy => {
+            model::PutResourcePolicyRequest::decode(request).map(drop)
+        }
+        Operation::PutRuntimeManagementConfig => {
+            model::PutRuntimeManagementConfigRequest::decode(request).map(drop)
+        }
+        Operation::RemoveLayerVersionPermission => {
+            model::RemoveLayerVersionPermissionRequest::decode(request).map(drop)
+        }
+        Operation::RemovePermission => {
+            model::RemovePermissionRequest::decode(request).map(drop)
+        }
+        Operation::ResumeDurableExecution => {
+            model::ResumeDurableExecutionRequest::decode(request).map(drop)
+        }
+        Operation::SendDurableExecutionCallbackFailure => {
+            model::SendDurableExecutionCallbackFailureRequest::decode(request).map(drop)
+        }
+        Operation::SendDurableExecutionCallbackHeartbeat => {
+            model::SendDurableExecutionCallbackHeartbeatRequest::decode(request)
+                .map(drop)
+        }
+        Operation::SendDurableExecutionCallbackSuccess => {
+            model::SendDurableExecutionCallbackSuccessRequest::decode(request).map(drop)
+        }
+        Operation::StopDurableExecution => {
+            model::StopDurableExecutionRequest::decode(request).map(drop)
+        }
+        Operation::TagResource => model::TagResourceRequest::decode(request).map(drop),
+        Operation::UntagResource => {
+            model::UntagResourceRequest::decode(request).map(drop)
+        }
+        Operation::UpdateAlias => model::UpdateAliasRequest::decode(request).map(drop),
+        Operation::UpdateCapacityProvider => {
+            model::UpdateCapacityProviderRequest::decode(request).map(drop)
+        }
+        Operation::UpdateCodeSigningConfig => {
+            model::UpdateCodeSigningConfigRequest::decode(request).map(drop)
+        }
+        Operation::UpdateEventSourceMapping => {
+            model::UpdateEventSourceMappingRequest::decode(request).map(drop)
+        }
+        Operation::UpdateFunctionCode => {
+            model::UpdateFunctionCodeRequest::decode(request).map(drop)
+        }
+        Operation::UpdateFunctionConfiguration => {
+            model::UpdateFunctionConfigurationRequest::decode(request).map(drop)
+        }
+        Operation::UpdateFunctionEventInvokeConfig => {
+            model::UpdateFunctionEventInvokeConfigRequest::decode(request).map(drop)
+        }
+        Operation::UpdateFunctionUrlConfig => {
+            model::UpdateFunctionUrlConfigRequest::decode(request).map(drop)
+        }
+    }
+}
 impl DecodeRequest for model::AddLayerVersionPermissionRequest {
     fn decode(request: &Request<'_>) -> Result<Self, DecodeError> {
         decode::structure(&shapes::ADD_LAYER_VERSION_PERMISSION_REQUEST, request)
