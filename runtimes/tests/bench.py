@@ -5,6 +5,7 @@ Run: python3 runtimes/tests/bench.py [ROUNDS]
 
 import os
 import pathlib
+import shutil
 import socket
 import statistics
 import subprocess
@@ -34,6 +35,7 @@ ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-
 def start(command, address, task):
     env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "AWS_LAMBDA_RUNTIME_API": address, "_HANDLER": "app.handler"}
     env["LAMBDA_TASK_ROOT"] = task
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
     return subprocess.Popen(command, env=env, cwd=task)
 
 
@@ -88,12 +90,22 @@ def loop(command, listener, task, body):
     return samples
 
 
+def compiled_copy(folder):
+    """Answers the command of a Python bootstrap with compiled modules beside it, as in production."""
+    root = pathlib.Path(folder) / "runtime"
+    shutil.copytree(pathlib.Path(PYTHON[-1]).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
+    options = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+    subprocess.run([PYTHON[0], *options, str(root)], check=True)
+    return PYTHON[:-1] + [str(root / "bootstrap.py")]
+
+
 def main():
     with tempfile.TemporaryDirectory() as task, socket.create_server(("127.0.0.1", 0)) as listener:
         for name, text in FUNCTIONS.items():
             (pathlib.Path(task) / name).write_text(text)
         bare = {"python": [[PYTHON[0], "-c", "pass"], [PYTHON[0], "-S", "-c", "pass"]], "node": [[NODE[0], "-e", "0"]]}
-        for name, command in (("python", PYTHON), ("node", NODE)):
+        print("python".rjust(12), "first request, not compiled", milliseconds(first_request(PYTHON, listener, task)))
+        for name, command in (("python", compiled_copy(task)), ("node", NODE)):
             for bare_command in bare[name]:
                 print(" ".join(bare_command[1:]).rjust(12), milliseconds(bare_start(bare_command)))
             print(name.rjust(12), "first request", milliseconds(first_request(command, listener, task)))

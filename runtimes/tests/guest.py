@@ -58,6 +58,7 @@ class Guest:
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "TZ": ":UTC",
+            "PYTHONDONTWRITEBYTECODE": "1",
             "AWS_LAMBDA_RUNTIME_API": self.api.address,
             "_HANDLER": self.handler,
             "LAMBDA_TASK_ROOT": str(self.task),

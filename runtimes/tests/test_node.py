@@ -1,13 +1,17 @@
 """The Node.js bootstrap, driven as a real process."""
 
 import json
+import pathlib
+import shutil
 import subprocess
+import tempfile
 import unittest
 
-from guest import ARN, NODE, REQUEST_ID, Guest
+from guest import ARN, NODE, REQUEST_ID, RUNTIMES, Guest
 
 MAJOR = int(subprocess.run([NODE[0], "-p", "process.versions.node"], check=True, stdout=subprocess.PIPE).stdout.split(b".")[0])
 HAS_CALLBACKS = MAJOR < 24
+NO_REQUEST_ID = "undefined" if HAS_CALLBACKS else "-"
 ECHO = "exports.handler = async (event) => event;\n"
 ECHO_MODULE = "export const handler = async (event) => event;\n"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -61,6 +65,22 @@ class Handlers(unittest.TestCase):
     def test_own_node_path_is_honoured(self):
         files = {"app.js": "const x = require('dep');\nexports.handler = async () => x;\n", "lib/dep.js": "module.exports = 5;"}
         self.check("app.handler", files, 5, NODE_PATH="{task}/lib")
+
+    def check_runtime_packages(self, name, source, **env):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder) / "runtime"
+            shutil.copytree(RUNTIMES / "node", root)
+            package = root / "node_modules" / "sdk"
+            package.mkdir(parents=True)
+            (package / "index.js").write_text("module.exports = 'shipped';")
+            with Guest([NODE[0], str(root / "bootstrap.cjs")], "app.handler", {name: source}, env=env) as function:
+                self.assertEqual(function.result(), "shipped")
+
+    def test_packages_of_the_runtime(self):
+        source = "const sdk = require('sdk');\nexports.handler = async () => sdk;\n"
+        self.check_runtime_packages("app.js", source)
+        self.check_runtime_packages("app.js", source, NODE_PATH="/nowhere")
+        self.check_runtime_packages("app.mjs", "import sdk from 'sdk';\nexport const handler = async () => sdk;\n")
 
     def test_state_is_kept_between_invocations(self):
         with guest("let count = 0;\nexports.handler = async () => (count += 1);\n") as function:
@@ -173,7 +193,7 @@ class InitErrors(unittest.TestCase):
             self.assertEqual((payload["errorType"], payload["errorMessage"].split("\n")[0]), (error_type, message))
             self.assertEqual(payload["trace"][0], "{}: {}".format(error_type, message))
             title, status = ("Uncaught Exception", 129) if HAS_CALLBACKS else ("Init Error", 1)
-            self.assertRegex(function.output(), TIME + r"\tundefined\tERROR\t" + title + r' \t{"errorType":"' + error_type)
+            self.assertRegex(function.output(), TIME + "\t" + NO_REQUEST_ID + r"\tERROR\t" + title + r' \t{"errorType":"' + error_type)
             self.assertEqual(function.exit_status(), status)
             return payload
 
@@ -292,7 +312,7 @@ class Logs(unittest.TestCase):
             " console[m]('%s\\nb', m, {a: 1}); };"
         )
         output = self.output(source)
-        self.assertRegex(output, "^" + TIME + "\tundefined\tINFO\tload\n")
+        self.assertRegex(output, "^" + TIME + "\t" + NO_REQUEST_ID + "\tINFO\tload\n")
         levels = (("log", "INFO"), ("info", "INFO"), ("warn", "WARN"), ("error", "ERROR"), ("debug", "DEBUG"), ("trace", "TRACE"))
         for name, level in levels:
             self.assertRegex(output, TIME + "\t" + REQUEST_ID + "\t" + level + "\t" + name + "\nb { a: 1 }\n")

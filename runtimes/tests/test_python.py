@@ -1,10 +1,13 @@
 """The Python bootstrap, driven as a real process."""
 
 import json
+import pathlib
 import re
+import shutil
+import tempfile
 import unittest
 
-from guest import ARN, PYTHON, REQUEST_ID, Guest
+from guest import ARN, PYTHON, REQUEST_ID, RUNTIMES, Guest
 
 ECHO = "def handler(event, context):\n    return event\n"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
@@ -47,6 +50,16 @@ class Handlers(unittest.TestCase):
     def test_layers_are_importable_and_the_function_comes_first(self):
         files = {"app.py": "import one, two\ndef handler(e, c):\n    return [one.x, two.x]\n", "one.py": "x = 'task'"}
         self.check("app.handler", files, ["task", "layer"], {"python/one.py": "x = 'layer'", "python/two.py": "x = 'layer'"})
+
+    def test_packages_of_the_runtime_come_last(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder) / "runtime"
+            shutil.copytree(RUNTIMES / "python", root)
+            (root / "site-packages").mkdir()
+            (root / "site-packages" / "sdk.py").write_text("name = 'shipped'")
+            source = "import sdk, sys\ndef handler(e, c):\n    return [sdk.name, sys.path[-1]]\n"
+            with Guest(PYTHON[:-1] + [str(root / "bootstrap.py")], "app.handler", {"app.py": source}) as function:
+                self.assertEqual(function.result(), ["shipped", str(root / "site-packages")])
 
     def test_state_is_kept_between_invocations(self):
         with guest("count = 0\ndef handler(e, c):\n    global count\n    count += 1\n    return count\n") as function:

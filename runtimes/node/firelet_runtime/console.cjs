@@ -7,6 +7,8 @@
 const fs = require('fs');
 const util = require('util');
 
+const { hasCallbacks } = require('./globals.cjs');
+
 const LEVELS = {
   TRACE: { name: 'TRACE', priority: 1, frameMask: 0x04 },
   DEBUG: { name: 'DEBUG', priority: 2, frameMask: 0x08 },
@@ -19,6 +21,7 @@ const TEXT_FRAME = 0xa55a0003;
 const JSON_FRAME = 0xa55a0002;
 const REQUEST_ID = Symbol.for('aws.lambda.runtime.requestId');
 const TENANT_ID = Symbol.for('aws.lambda.runtime.tenantId');
+const NO_REQUEST_ID = hasCallbacks ? undefined : '-';
 const STANDARD_OUTPUT = 1;
 const RETRY_MILLISECONDS = 1;
 
@@ -42,6 +45,10 @@ function patchConsole() {
 function setCurrentInvocation(requestId, tenantId) {
   globalThis[REQUEST_ID] = requestId;
   globalThis[TENANT_ID] = tenantId;
+}
+
+function currentRequestId() {
+  return globalThis[REQUEST_ID] ?? NO_REQUEST_ID;
 }
 
 // A pipe that is full makes the function wait instead of queueing in memory what a crash would lose.
@@ -99,11 +106,11 @@ function writeFully(descriptor, bytes) {
 }
 
 function formatText(now, level, params) {
-  return `${now.toISOString()}\t${globalThis[REQUEST_ID]}\t${level.name}\t${util.format(...params)}`;
+  return `${now.toISOString()}\t${currentRequestId()}\t${level.name}\t${util.format(...params)}`;
 }
 
 function formatJson(now, level, params) {
-  const result = { timestamp: now.toISOString(), level: level.name, requestId: globalThis[REQUEST_ID] };
+  const result = { timestamp: now.toISOString(), level: level.name, requestId: currentRequestId() };
   const tenantId = globalThis[TENANT_ID];
   if (tenantId !== undefined) result.tenantId = tenantId;
   if (params.length === 1) return formatSingleJson(result, params[0]);

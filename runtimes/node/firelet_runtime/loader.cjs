@@ -100,17 +100,16 @@ function importFile(file) {
   return import(pathToFileURL(file).href);
 }
 
-// Makes `require` look into the layers, and last into the packages that come with the runtime.
+// Makes `require` look into the layers, unless the function has its own search path, and last into the packages that come with
+// the runtime.
 function addPackageFolders(runtimeRoot) {
-  const packages = path.join(runtimeRoot, 'node_modules');
-  if (process.env.NODE_PATH === undefined) {
-    const layers = path.join(process.env.FIRELET_LAYER_ROOT || '/opt', 'nodejs');
-    const major = process.versions.node.split('.')[0];
-    process.env.NODE_PATH = [`${layers}/node${major}/node_modules`, `${layers}/node_modules`, packages].join(':');
-    Module._initPaths();
-  } else if (!Module.globalPaths.includes(packages)) {
-    Module.globalPaths.push(packages);
-  }
+  const own = process.env.NODE_PATH;
+  const layers = path.join(process.env.FIRELET_LAYER_ROOT || '/opt', 'nodejs');
+  const major = process.versions.node.split('.')[0];
+  const base = own ?? `${layers}/node${major}/node_modules:${layers}/node_modules`;
+  process.env.NODE_PATH = `${base}:${path.join(runtimeRoot, 'node_modules')}`;
+  Module._initPaths();
+  if (own !== undefined) process.env.NODE_PATH = own;
 }
 
 module.exports = { loadHandler };

@@ -114,27 +114,22 @@ class Encoder:
 
 
 def _has_records(value):
-    """Tells whether a named tuple is in `value`; it has no cycles, or it would not have been encoded."""
-    kinds = {type(value)}
-    if kinds <= CONTAINERS and SCALARS.issuperset(map(type, get_referents(value))):
-        return False
+    """Tells whether a named tuple is in `value`, which has been encoded: no cycle leads through its plain containers."""
     level = [value]
+    kinds = {type(value)}
     seen = set()
-    while True:
-        others = kinds - PLAIN
+    while not kinds <= SCALARS:
+        others = [kind for kind in kinds - PLAIN if issubclass(kind, (dict, list, tuple))]
+        if any(issubclass(kind, tuple) and hasattr(kind, "_asdict") for kind in others):
+            return True
+        containers = CONTAINERS.union(others)
+        level = [item for item in level if type(item) in containers]
         if others:
-            if any(issubclass(kind, tuple) and hasattr(kind, "_asdict") for kind in others):
-                return True
-            others = {kind for kind in others if issubclass(kind, (dict, list, tuple))}
-        containers = others | (kinds & CONTAINERS)
-        if not containers:
-            return False
-        level = [item for item in level if type(item) in containers and id(item) not in seen]
-        if not level:
-            return False
-        seen.update(map(id, level))
+            level = [item for item in level if id(item) not in seen]
+            seen.update(map(id, level))
         level = get_referents(*level)
         kinds = set(map(type, level))
+    return False
 
 
 def _plain(value):
