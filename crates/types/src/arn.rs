@@ -70,51 +70,6 @@ fn parse(text: &str) -> Option<FunctionIdentifier> {
     Some(FunctionIdentifier { region, account, name: name.to_owned(), qualifier })
 }
 
-/// Why a function identifier cannot mean a function of the caller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Mismatch {
-    /// It names another account.
-    #[error("the function belongs to another account")]
-    OtherAccount,
-    /// It names another Region. The text is recorded from AWS.
-    #[error("Functions from '{named}' are not reachable in this region ('{here}')")]
-    OtherRegion {
-        /// The Region of the identifier.
-        named: Region,
-        /// The Region of the request.
-        here: Region,
-    },
-    /// It carries another qualifier than the request. The text is recorded from AWS.
-    #[error("The derived qualifier from the function name does not match the specified qualifier.")]
-    OtherQualifier,
-}
-
-impl FunctionIdentifier {
-    /// The name and qualifier that this means to a caller in `scope` who gave `qualifier` besides.
-    ///
-    /// # Errors
-    ///
-    /// When the identifier says otherwise than the request; see [`Mismatch`].
-    pub fn within(
-        self,
-        scope: &Scope,
-        qualifier: Option<Qualifier>,
-    ) -> Result<(String, Option<Qualifier>), Mismatch> {
-        if let Some(named) = self.region
-            && named != scope.region
-        {
-            return Err(Mismatch::OtherRegion { named, here: scope.region.clone() });
-        }
-        if self.account.is_some_and(|account| account != scope.account) {
-            return Err(Mismatch::OtherAccount);
-        }
-        match (self.qualifier, qualifier) {
-            (Some(derived), Some(given)) if derived != given => Err(Mismatch::OtherQualifier),
-            (derived, given) => Ok((self.name, given.or(derived))),
-        }
-    }
-}
-
 /// The full ARN of a function, unqualified or qualified.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FunctionArn {
@@ -192,26 +147,6 @@ mod tests {
         ] {
             check(text, None);
         }
-    }
-
-    #[test]
-    fn identifiers_must_agree_with_the_request() {
-        let scope = Scope { account: "123456789012".parse().unwrap(), region: Region::local() };
-        let within = |text: &str, qualifier: Option<&str>| {
-            text.parse::<FunctionIdentifier>().unwrap().within(&scope, qualifier.map(Qualifier::from))
-        };
-        let found = |qualifier: Option<&str>| Ok(("f".to_owned(), qualifier.map(Qualifier::from)));
-        assert_eq!(within("f", None), found(None));
-        assert_eq!(within("f:1", None), found(Some("1")));
-        assert_eq!(within("f", Some("live")), found(Some("live")));
-        assert_eq!(within("f:1", Some("1")), found(Some("1")));
-        assert_eq!(within("f:1", Some("2")), Err(Mismatch::OtherQualifier));
-        assert_eq!(within("999999999999:function:f", None), Err(Mismatch::OtherAccount));
-        let elsewhere = within("arn:aws:lambda:eu-west-1:999999999999:function:f", None).unwrap_err();
-        assert_eq!(
-            elsewhere.to_string(),
-            "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')"
-        );
     }
 
     proptest! {
