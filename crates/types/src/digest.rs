@@ -24,6 +24,19 @@ impl CodeSha256 {
         Self(bytes)
     }
 
+    /// The digest that [`CodeSha256::hex`] writes so.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if text.len() != 64 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (position, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * position..2 * position + 2], 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// The digest as 64 lower-case hexadecimal digits, safe in file names.
     #[must_use]
     pub fn hex(&self) -> String {
@@ -75,6 +88,8 @@ mod tests {
         let digest = CodeSha256::from_bytes([0xa5; 32]);
         assert_eq!(digest.to_string().parse::<CodeSha256>().unwrap(), digest);
         assert_eq!(digest.hex(), "a5".repeat(32));
+        assert_eq!(CodeSha256::from_hex(&digest.hex()), Some(digest));
+        assert_eq!(CodeSha256::from_hex("A5"), None);
         assert!("dG9vIHNob3J0".parse::<CodeSha256>().is_err());
     }
 }
