@@ -12,8 +12,8 @@ use crate::constraint::{self, Violations};
 use crate::read;
 use crate::shape::{Location, Member, Shape, Structure};
 
-/// What a request carries, after routing.
-#[derive(Debug, Clone)]
+/// What a request carries, after routing. It has no `Debug`: bodies and headers hold secrets.
+#[derive(Clone)]
 pub struct Request<'a> {
     /// The labels of the path, decoded.
     pub labels: &'a [(&'static str, String)],

@@ -158,3 +158,29 @@ fn too_long_lists_of_structures_print_like_java_objects() {
 fn lengths_count_characters() {
     check_function(json!({"Description": "ä".repeat(256)}), "");
 }
+
+#[test]
+fn patterns_mean_what_they_mean_in_java() {
+    let sound =
+        |table: &Structure, members: Value| super::check(table, members.as_object().unwrap(), 0).is_empty();
+    let alias = |name: &str| sound(&shapes::DELETE_ALIAS_REQUEST, json!({"FunctionName": "f", "Name": name}));
+    assert!(alias("live") && alias("1a") && alias("-"));
+    assert!(!alias("123") && !alias("live\n") && !alias("\u{660}x"));
+    let url = |qualifier: &str| {
+        sound(&shapes::GET_FUNCTION_URL_CONFIG_REQUEST, json!({"FunctionName": "f", "Qualifier": qualifier}))
+    };
+    assert!(url("live") && !url("1") && !url("$LATEST"));
+    let bucket =
+        |name: &str| sound(&shapes::CREATE_FUNCTION_REQUEST, function(json!({"Code": {"S3Bucket": name}})));
+    assert!(bucket("a.b-c_D") && !bucket("bucket.") && !bucket("a/b"));
+    let key = |key: &str| sound(&shapes::CREATE_FUNCTION_REQUEST, function(json!({"Code": {"S3Key": key}})));
+    assert!(key("å/b c") && !key("a\nb") && !key("a\u{2028}b"));
+    let tag = |key: &str| {
+        let resource = "arn:aws:lambda:us-east-1:123456789012:function:f";
+        sound(&shapes::TAG_RESOURCE_REQUEST, json!({"Resource": resource, "Tags": {(key): "värde"}}))
+    };
+    assert!(tag("owner @ team") && tag("größe") && !tag("a*b") && !tag(""));
+    let qualifier =
+        |text: &str| sound(&shapes::GET_FUNCTION_REQUEST, json!({"FunctionName": "f", "Qualifier": text}));
+    assert!(qualifier("$LATEST") && qualifier("$LATEST.PUBLISHED") && qualifier("$latest") && !qualifier(""));
+}
