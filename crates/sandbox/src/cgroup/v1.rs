@@ -1,0 +1,44 @@
+//! The files of cgroup version 1.
+
+use std::os::fd::OwnedFd;
+
+use crate::cgroup::{Controller, Limits, Member, MemoryFiles, quota, weight};
+use crate::error::Failure;
+use crate::sandbox::GaugeKind;
+
+const PERIOD: u64 = 100_000;
+
+pub(super) fn limit(member: &Member, controller: Controller, limits: Limits) -> Result<(), Failure> {
+    match controller {
+        Controller::Memory => {
+            let bytes = limits.hard_memory().to_string();
+            member.write("memory.limit_in_bytes", &bytes)?;
+            member.write_if_there("memory.memsw.limit_in_bytes", &bytes)
+        }
+        Controller::Cpu => {
+            member.write("cpu.shares", &weight(limits.cpu, 1024, 2, 262_144).to_string())?;
+            member.write_if_there("cpu.cfs_period_us", &PERIOD.to_string())?;
+            member.write_if_there("cpu.cfs_quota_us", &quota(limits.cpu, PERIOD).to_string())
+        }
+        Controller::Processes => member.write("pids.max", &limits.processes.to_string()),
+    }
+}
+
+pub(super) fn memory_files(member: &Member, limit: u64) -> Result<MemoryFiles, Failure> {
+    Ok(MemoryFiles {
+        kind: GaugeKind::V1,
+        limit,
+        current: member.open("memory.usage_in_bytes", false)?,
+        statistics: member.open("memory.stat", false)?,
+        level: member.open("cgroup.event_control", true)?,
+        events: None,
+    })
+}
+
+pub(super) fn gauge_files(member: &Member) -> Result<[OwnedFd; 3], Failure> {
+    Ok([
+        member.open("memory.max_usage_in_bytes", false)?,
+        member.open("memory.usage_in_bytes", false)?,
+        member.open("memory.stat", false)?,
+    ])
+}

@@ -1,0 +1,46 @@
+//! Resource limits of the guest, as on Lambda (`setrlimit`). What cgroups bound stays unlimited here.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::error::{At, Failure, Step};
+
+/// Descriptors that a function may have open, as on Lambda.
+const DESCRIPTORS: u64 = 1024;
+/// Memory that a function may lock, as on Lambda.
+const LOCKED_MEMORY: u64 = 65_536;
+/// Bytes in POSIX message queues: none are mounted.
+const MESSAGE_QUEUES: u64 = 0;
+/// Signals that may be queued.
+const PENDING_SIGNALS: u64 = 4096;
+
+/// Sets the guest's limits.
+pub(crate) fn apply(processes: u32) -> Result<(), Failure> {
+    let fixed = [
+        (Resource::Nofile, DESCRIPTORS),
+        (Resource::Memlock, LOCKED_MEMORY),
+        (Resource::Msgqueue, MESSAGE_QUEUES),
+        (Resource::Sigpending, PENDING_SIGNALS),
+        (Resource::Nproc, processes.into()),
+        (Resource::Core, 0),
+        (Resource::Rtprio, 0),
+        (Resource::Nice, 0),
+    ];
+    for (resource, value) in fixed {
+        lower(resource, value)?;
+    }
+    Ok(())
+}
+
+/// Sets a limit, or keeps the hard limit that is lower already.
+fn lower(resource: Resource, value: u64) -> Result<(), Failure> {
+    let value = getrlimit(resource).maximum.map_or(value, |maximum| maximum.min(value));
+    let limit = Rlimit { current: Some(value), maximum: Some(value) };
+    setrlimit(resource, limit).at(Step::SetResourceLimit, &format!("{resource:?}"))
+}
+
+/// Lets the helper hold as many descriptors as the host allows: a few for each sandbox.
+pub(crate) fn raise_own_descriptors() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // A refusal leaves the limit as it was, and launches beyond it fail with their own error.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}

@@ -1,0 +1,198 @@
+//! A running sandbox, as the server holds it: descriptors only. Never blocks.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::process::Signal;
+
+/// One isolated process and all that it started. Dropping it kills it.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub(crate) id: String,
+    pub(crate) listener: Option<TcpListener>,
+    pub(crate) output: Option<OwnedFd>,
+    pub(crate) exit: Option<OwnedFd>,
+    pub(crate) first_process: OwnedFd,
+    pub(crate) gauge: Option<Gauge>,
+}
+
+/// How the main process of a sandbox ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitStatus {
+    /// Its end.
+    pub end: End,
+    /// Whether the sandbox ran out of memory, so that it or one of its processes was killed.
+    pub out_of_memory: bool,
+}
+
+/// Exit or signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal ended it.
+    Signaled(i32),
+}
+
+/// What a sandbox has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The most memory that its processes held at a time, without the files of `/tmp` and without what the kernel
+    /// only caches; at most the limit. Zero where the host does not count it.
+    pub peak_memory_bytes: u64,
+}
+
+impl Sandbox {
+    /// The environment id that it was launched with.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The listener on 127.0.0.1:9001 inside the sandbox's own network: nonblocking, once; `None` on the host network.
+    pub fn take_listener(&mut self) -> Option<TcpListener> {
+        self.listener.take()
+    }
+
+    /// The read end of standard output and standard error: nonblocking, once.
+    ///
+    /// # Panics
+    ///
+    /// When taken twice.
+    pub fn take_output(&mut self) -> OwnedFd {
+        self.output.take().expect("the output is taken once, by the one that reads it")
+    }
+
+    /// The read end of the exit report: nonblocking, readable when the main process ended, once. Read it with
+    /// [`read_exit`].
+    ///
+    /// # Panics
+    ///
+    /// When taken twice.
+    pub fn take_exit(&mut self) -> OwnedFd {
+        self.exit.take().expect("the exit report is taken once, by the one that reads it")
+    }
+
+    /// Kills every process of the sandbox. Killing again does nothing.
+    pub fn kill(&self) {
+        // The only failure is that it has ended already, which is what was wanted.
+        let _ = rustix::process::pidfd_send_signal(&self.first_process, Signal::KILL);
+    }
+
+    /// What it has used so far: two reads of a kernel file, nothing when nothing changed.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let peak_memory_bytes = self.gauge.as_ref().map_or(0, Gauge::peak);
+        Usage { peak_memory_bytes }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The length of an exit report.
+const REPORT_LENGTH: usize = 6;
+
+/// Reads the exit report of a sandbox.
+///
+/// `Ok(None)` is a sandbox that was killed from outside. `WouldBlock` says that it still runs.
+///
+/// # Errors
+///
+/// What reading the pipe answers.
+pub fn read_exit(exit: impl AsFd) -> io::Result<Option<ExitStatus>> {
+    let mut report = [0; REPORT_LENGTH];
+    let count = rustix::io::retry_on_intr(|| rustix::io::read(exit.as_fd(), &mut report))?;
+    Ok(ExitStatus::parse(&report[..count]))
+}
+
+impl ExitStatus {
+    /// Parses the bytes of the exit report; `None` when they are none.
+    #[must_use]
+    pub fn parse(report: &[u8]) -> Option<Self> {
+        let report: &[u8; REPORT_LENGTH] = report.try_into().ok()?;
+        let value = i32::from_le_bytes([report[1], report[2], report[3], report[4]]);
+        let end = if report[0] == 0 { End::Exited(value) } else { End::Signaled(value) };
+        Some(Self { end, out_of_memory: report[5] == 1 })
+    }
+
+    pub(crate) fn report(self) -> [u8; REPORT_LENGTH] {
+        let (kind, value) = match self.end {
+            End::Exited(code) => (0, code),
+            End::Signaled(signal) => (1, signal),
+        };
+        let [a, b, c, d] = value.to_le_bytes();
+        [kind, a, b, c, d, u8::from(self.out_of_memory)]
+    }
+}
+
+/// Which cgroup version counts the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GaugeKind {
+    V1,
+    V2,
+}
+
+/// Open counters of a memory cgroup.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    pub(crate) kind: GaugeKind,
+    pub(crate) peak: OwnedFd,
+    pub(crate) current: OwnedFd,
+    pub(crate) statistics: OwnedFd,
+    pub(crate) limit: u64,
+    pub(crate) seen: AtomicU64,
+    pub(crate) answer: AtomicU64,
+}
+
+impl Gauge {
+    fn peak(&self) -> u64 {
+        let Some(peak) = crate::cgroup::read_number(&self.peak) else {
+            return self.answer.load(Ordering::Relaxed);
+        };
+        if self.seen.swap(peak, Ordering::Relaxed) != peak {
+            self.refine(peak);
+        }
+        self.answer.load(Ordering::Relaxed)
+    }
+
+    /// The kernel's peak counts cached files and `/tmp` too. What of those is held now was, most likely, held then.
+    fn refine(&self, peak: u64) {
+        let Some(current) = crate::cgroup::read_number(&self.current) else { return };
+        let Some(files) = crate::cgroup::cached_bytes(self.kind, &self.statistics) else { return };
+        let estimate = estimate_peak(peak, current, files).min(self.limit);
+        self.answer.fetch_max(estimate, Ordering::Relaxed);
+    }
+}
+
+fn estimate_peak(peak: u64, current: u64, files: u64) -> u64 {
+    peak.saturating_sub(files).max(current.saturating_sub(files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_report_survives_the_pipe() {
+        for end in [End::Exited(0), End::Exited(255), End::Signaled(9)] {
+            for out_of_memory in [false, true] {
+                let status = ExitStatus { end, out_of_memory };
+                assert_eq!(ExitStatus::parse(&status.report()), Some(status));
+            }
+        }
+        assert_eq!(ExitStatus::parse(&[]), None);
+    }
+
+    #[test]
+    fn files_do_not_count_as_memory() {
+        assert_eq!(estimate_peak(100, 90, 60), 40);
+        assert_eq!(estimate_peak(100, 100, 60), 40);
+        assert_eq!(estimate_peak(10, 10, 60), 0);
+    }
+}

@@ -1,0 +1,24 @@
+//! Real sandboxes. This program is its own sandbox helper, so it has its own `main` in place of the test harness.
+
+mod sandbox {
+    pub(crate) mod harness;
+    pub(crate) mod isolation;
+    pub(crate) mod life;
+    pub(crate) mod limits;
+    pub(crate) mod programs;
+    pub(crate) mod world;
+}
+
+use std::process::ExitCode;
+
+use sandbox::{harness, isolation, life, limits, programs, world};
+
+fn main() -> ExitCode {
+    if std::env::args().next().as_deref() == Some(firelet_sandbox::HELPER_NAME) {
+        return firelet_sandbox::run_helper();
+    }
+    if let Some(role) = std::env::args().nth(1).filter(|argument| argument.starts_with("role-")) {
+        return world::play(&role);
+    }
+    harness::run(&[life::TESTS, isolation::TESTS, limits::TESTS, programs::TESTS])
+}

@@ -1,0 +1,222 @@
+//! Start, end, kill, and what is left after either.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use firelet_sandbox::{End, Error, ExitStatus, Launcher, Step};
+
+use super::harness::Test;
+use super::world::{World, finish, mount, options, shell, spec, wait_for};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("exit_codes_and_signals_are_reported", exit_codes_and_signals_are_reported),
+    ("a_missing_program_is_named", a_missing_program_is_named),
+    ("a_missing_mount_is_named", a_missing_mount_is_named),
+    ("an_impossible_specification_is_refused", an_impossible_specification_is_refused),
+    ("kill_ends_everything_in_the_sandbox", kill_ends_everything_in_the_sandbox),
+    ("the_end_of_the_main_process_ends_its_descendants", the_end_of_the_main_process_ends_its_descendants),
+    ("a_dropped_launcher_leaves_nothing", a_dropped_launcher_leaves_nothing),
+    (
+        "a_killed_helper_leaves_nothing_after_the_next_start",
+        a_killed_helper_leaves_nothing_after_the_next_start,
+    ),
+    (
+        "a_killed_server_leaves_nothing_after_the_next_start",
+        a_killed_server_leaves_nothing_after_the_next_start,
+    ),
+    ("a_second_launcher_of_the_same_data_directory_is_refused", a_second_launcher_is_refused),
+    ("users_are_used_again_once_their_sandbox_is_gone", users_are_used_again),
+    ("launches_from_several_threads_do_not_disturb_each_other", launches_from_several_threads),
+    ("launch_latency", launch_latency),
+];
+
+fn exited(code: i32) -> Option<ExitStatus> {
+    Some(ExitStatus { end: End::Exited(code), out_of_memory: false })
+}
+
+fn exit_codes_and_signals_are_reported() {
+    let world = World::new();
+    assert_eq!(world.shell("exit 0").status, exited(0));
+    assert_eq!(world.shell("exit 42").status, exited(42));
+    let killed = Some(ExitStatus { end: End::Signaled(15), out_of_memory: false });
+    assert_eq!(world.shell("kill -TERM $$").status, killed);
+    let outcome = world.shell("echo out; echo err >&2");
+    assert_eq!(outcome.output, "out\nerr\n");
+}
+
+fn a_missing_program_is_named() {
+    let error = World::new().launcher.launch(&spec(&["/var/task/bootstrap"])).unwrap_err();
+    assert_eq!(error.to_string(), "execute /var/task/bootstrap in the sandbox");
+    assert!(matches!(error, Error::Execute { source, .. } if source.kind() == std::io::ErrorKind::NotFound));
+}
+
+fn a_missing_mount_is_named() {
+    let mut spec = shell("true");
+    spec.mounts = vec![mount(Path::new("/no/such/code"), "/var/task")];
+    let error = World::new().launcher.launch(&spec).unwrap_err();
+    assert!(
+        matches!(&error, Error::Isolate { step: Step::OpenMountSource, detail, .. } if detail == "/no/such/code")
+    );
+}
+
+fn an_impossible_specification_is_refused() {
+    let world = World::new();
+    let refused = |spec| matches!(world.launcher.launch(&spec), Err(Error::Specification { .. }));
+    assert!(refused(spec(&[])));
+    assert!(refused(spec(&["relative"])));
+    let mut climbing = shell("true");
+    climbing.mounts = vec![mount(Path::new("/usr"), "/opt/../../etc")];
+    assert!(refused(climbing));
+    let mut huge = shell("true");
+    huge.environment = vec![("BIG".into(), "x".repeat(200_000))];
+    assert!(refused(huge));
+    assert_eq!(world.shell("exit 3").status, exited(3));
+}
+
+fn kill_ends_everything_in_the_sandbox() {
+    let world = World::new();
+    let sandbox = world.launcher.launch(&shell("(setsid sleep 1000 &) ; sleep 1000 & wait")).unwrap();
+    sandbox.kill();
+    sandbox.kill();
+    // The output ends only when the last process that holds it is gone.
+    let outcome = finish(sandbox);
+    assert_eq!(outcome.status, None);
+    outcome.sandbox.kill();
+}
+
+fn the_end_of_the_main_process_ends_its_descendants() {
+    let outcome = World::new().shell("(setsid sh -c 'trap \"\" TERM HUP; sleep 1000' &) ; echo bye");
+    assert_eq!(outcome.output, "bye\n");
+    assert_eq!(outcome.status, exited(0));
+}
+
+fn cgroups_of(instance: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for mount in
+        fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains(" - cgroup"))
+    {
+        let point = Path::new(mount.split(' ').nth(4).unwrap());
+        found.extend(Some(point.join(format!("firelet-{instance}"))).filter(|path| path.exists()));
+    }
+    found
+}
+
+/// Host processes of sandboxes, found by the user range that only these tests use, and helpers by name.
+fn processes_with(text: &str) -> usize {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|process| {
+            let status = fs::read_to_string(process.path().join("status")).unwrap_or_default();
+            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            !status.contains("State:\tZ") && String::from_utf8_lossy(&line).contains(text)
+        })
+        .count()
+}
+
+fn a_dropped_launcher_leaves_nothing() {
+    let world = World::new();
+    let instance = world.options.instance.clone();
+    let sandbox = world.launcher.launch(&shell("sleep 1001")).unwrap();
+    wait_for("the guest", || (processes_with("sleep\x001001") == 1).then_some(()));
+    assert!(!cgroups_of(&instance).is_empty());
+    drop(world);
+    wait_for("the guest's end", || (processes_with("sleep\x001001") == 0).then_some(()));
+    assert_eq!(cgroups_of(&instance), Vec::<PathBuf>::new());
+    drop(sandbox);
+}
+
+fn server(directory: &Path) -> (Child, i32) {
+    let mut server = Command::new("/proc/self/exe")
+        .args(["role-server".as_ref(), directory.as_os_str()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let helper = line.trim().parse().unwrap();
+    (server, helper)
+}
+
+fn check_next_start(directory: &Path) {
+    let options = options(directory);
+    let launcher = Launcher::start(&options).unwrap();
+    assert_eq!(processes_with("sleep\x001000"), 0);
+    drop(launcher);
+    assert_eq!(cgroups_of(&options.instance), Vec::<PathBuf>::new());
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(options.scratch.to_str().unwrap()));
+    assert_eq!(fs::read_dir(&options.scratch).unwrap().count(), 0);
+}
+
+fn a_killed_helper_leaves_nothing_after_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut server, helper) = server(directory.path());
+    Command::new("kill").args(["-9", &helper.to_string()]).status().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    check_next_start(directory.path());
+}
+
+fn a_killed_server_leaves_nothing_after_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut server, _) = server(directory.path());
+    server.kill().unwrap();
+    server.wait().unwrap();
+    check_next_start(directory.path());
+}
+
+fn a_second_launcher_is_refused() {
+    let world = World::new();
+    let error = Launcher::start(&world.options).unwrap_err();
+    assert!(matches!(&error, Error::Isolate { step: Step::LockScratch, .. }), "{error}");
+    assert!(error.remedy().is_some());
+    assert_eq!(world.shell("exit 0").status, exited(0));
+}
+
+fn users_are_used_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = options(directory.path());
+    options.user_id_count = 3;
+    let launcher = Launcher::start(&options).unwrap();
+    let first = launcher.launch(&shell("sleep 1002")).unwrap();
+    let second = launcher.launch(&shell("sleep 1002")).unwrap();
+    let error = launcher.launch(&shell("true")).unwrap_err();
+    assert!(matches!(&error, Error::Isolate { step: Step::TakeUser, .. }), "{error}");
+    drop(first);
+    let third = wait_for("a free user", || launcher.launch(&shell("exit 0")).ok());
+    assert_eq!(finish(third).status, exited(0));
+    drop(second);
+}
+
+fn launches_from_several_threads() {
+    let world = World::new();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let world = &world;
+            scope.spawn(move || {
+                for round in 0..5 {
+                    let text = format!("{thread} {round}");
+                    assert_eq!(world.shell(&format!("echo {text}")).output, format!("{text}\n"));
+                }
+            });
+        }
+    });
+}
+
+fn launch_latency() {
+    let world = World::new();
+    let mut took: Vec<_> = (0..200)
+        .map(|_| {
+            let started = std::time::Instant::now();
+            let sandbox = world.launcher.launch(&spec(&["/bin/true"])).unwrap();
+            let took = started.elapsed();
+            assert_eq!(finish(sandbox).status, exited(0));
+            took
+        })
+        .collect();
+    took.sort_unstable();
+    println!("  launch to exec: p50 {:?}, p90 {:?}, p99 {:?}", took[100], took[180], took[198]);
+    assert!(took[100] < std::time::Duration::from_millis(20), "{:?}", took[100]);
+}

@@ -1,0 +1,95 @@
+//! Memory, processes, `/tmp`, descriptors: what a sandbox cannot use more of.
+
+use firelet_sandbox::{End, ExitStatus};
+
+use super::harness::Test;
+use super::world::{MB, World, python, shell};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("too_much_memory_is_reported_as_out_of_memory", too_much_memory),
+    ("too_much_memory_in_a_child_process_counts", too_much_memory_in_a_child),
+    ("shared_memory_counts_as_memory", shared_memory_counts),
+    ("files_in_tmp_do_not_count_as_memory", files_in_tmp_do_not_count),
+    ("memory_is_still_bounded_with_a_full_tmp", memory_is_bounded_with_a_full_tmp),
+    ("tmp_is_bounded_in_bytes_and_inodes", tmp_is_bounded),
+    ("a_fork_bomb_stays_inside", a_fork_bomb_stays_inside),
+    ("resource_limits_are_those_of_lambda", resource_limits),
+    ("peak_memory_is_told", peak_memory_is_told),
+    ("processor_time_is_capped", processor_time_is_capped),
+];
+
+const OUT_OF_MEMORY: Option<ExitStatus> = Some(ExitStatus { end: End::Signaled(9), out_of_memory: true });
+
+fn too_much_memory() {
+    let outcome =
+        World::new().python("print('up', flush=True); a = b'x' * (200 << 20); import time; time.sleep(30)");
+    assert_eq!(outcome.output, "up\n");
+    assert_eq!(outcome.status, OUT_OF_MEMORY);
+}
+
+fn too_much_memory_in_a_child() {
+    let script =
+        "for i in 1 2 3; do python3 -c 'import time; a = b\"x\" * (60 << 20); time.sleep(30)' & done; wait";
+    assert_eq!(World::new().shell(script).status, OUT_OF_MEMORY);
+}
+
+fn shared_memory_counts() {
+    let script = "import os, time\nf = os.memfd_create('m')\nfor i in range(200): os.write(f, b'x' * (1 << 20))\ntime.sleep(30)";
+    assert_eq!(World::new().python(script).status, OUT_OF_MEMORY);
+}
+
+const FILL_TMP: &str =
+    "f = open('/tmp/big', 'wb')\nfor i in range(400): f.write(b'x' * (1 << 20))\nf.flush()\n";
+
+fn files_in_tmp_do_not_count() {
+    let outcome = World::new().python(&format!("{FILL_TMP}a = b'x' * (60 << 20)\nprint('survived')"));
+    assert_eq!(outcome.output, "survived\n");
+    let peak = outcome.sandbox.usage().peak_memory_bytes;
+    assert!(peak < 128 * MB, "{peak}");
+}
+
+fn memory_is_bounded_with_a_full_tmp() {
+    let outcome =
+        World::new().python(&format!("{FILL_TMP}a = b'x' * (150 << 20)\nimport time; time.sleep(30)"));
+    assert_eq!(outcome.status, OUT_OF_MEMORY);
+}
+
+fn tmp_is_bounded() {
+    let script = "dd if=/dev/zero of=/tmp/big bs=1M count=600 2>&1 | grep -o 'No space left on device'; \
+                  i=0; while mkdir /tmp/d$i 2>/dev/null; do i=$((i+1)); done; rm /tmp/big; mkdir /tmp/d$i && echo room";
+    let mut spec = shell(script);
+    spec.tmp_bytes = 16 * MB;
+    let output = World::new().run(&spec).output;
+    assert!(output.starts_with("No space left on device"), "{output}");
+}
+
+fn a_fork_bomb_stays_inside() {
+    let script = "import os\nn = 0\ntry:\n  while n < 5000:\n    if os.fork() == 0:\n      import signal; signal.pause()\n    n += 1\n\
+                  except OSError as error:\n  print(error.errno, n)";
+    let mut spec = python(script);
+    spec.processes = 32;
+    let output = World::new().run(&spec).output;
+    assert_eq!(output, "11 31\n");
+}
+
+fn resource_limits() {
+    let script = "import resource as r\nfor l in (r.RLIMIT_NOFILE, r.RLIMIT_CORE, r.RLIMIT_MEMLOCK, r.RLIMIT_NPROC): print(r.getrlimit(l))";
+    let output = World::new().python(script).output;
+    assert_eq!(output, "(1024, 1024)\n(0, 0)\n(65536, 65536)\n(128, 128)\n");
+}
+
+fn peak_memory_is_told() {
+    let outcome = World::new().python("a = b'x' * (80 << 20)\ndel a\nprint('done')");
+    let peak = outcome.sandbox.usage().peak_memory_bytes / MB;
+    assert!((80..110).contains(&peak), "{peak} MB");
+}
+
+fn processor_time_is_capped() {
+    let script = "import os, time\nfor i in range(3): os.fork()\nstart = time.monotonic()\nwhile time.monotonic() < start + 0.5: pass\n\
+                  print(time.process_time())";
+    let mut spec = python(script);
+    spec.cpu.cap_milli = 250;
+    let output = World::new().run(&spec).output;
+    let total: f64 = output.lines().map(|line| line.parse::<f64>().unwrap()).sum();
+    assert!(total < 0.5, "{output}");
+}

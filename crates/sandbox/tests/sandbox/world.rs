@@ -1,0 +1,163 @@
+//! The world of one test: a launcher with its own scratch directory and instance, and programs run in its sandboxes.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use firelet_sandbox::{Cpu, ExitStatus, Launcher, Mount, Network, Options, Sandbox, Spec, read_exit};
+
+pub(crate) const MB: u64 = 1024 * 1024;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A launcher, and a directory that goes away with it.
+pub(crate) struct World {
+    pub(crate) launcher: Launcher,
+    pub(crate) options: Options,
+    pub(crate) directory: tempfile::TempDir,
+}
+
+/// What a program did.
+pub(crate) struct Outcome {
+    pub(crate) output: String,
+    /// `None` when the sandbox was killed from outside.
+    pub(crate) status: Option<ExitStatus>,
+    pub(crate) sandbox: Sandbox,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = options(directory.path());
+        let launcher = Launcher::start(&options).unwrap();
+        Self { launcher, options, directory }
+    }
+
+    /// Writes a file that a sandbox may read, and answers its path on the host.
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
+        let code = self.directory.path().join("code");
+        fs::create_dir_all(&code).unwrap();
+        fs::write(code.join(name), content).unwrap();
+        code
+    }
+
+    /// Runs a program to its end.
+    pub(crate) fn run(&self, spec: &Spec) -> Outcome {
+        finish(self.launcher.launch(spec).unwrap())
+    }
+
+    pub(crate) fn shell(&self, script: &str) -> Outcome {
+        self.run(&shell(script))
+    }
+
+    pub(crate) fn python(&self, script: &str) -> Outcome {
+        self.run(&python(script))
+    }
+}
+
+pub(crate) fn options(directory: &Path) -> Options {
+    let scratch = directory.join("scratch");
+    fs::create_dir_all(&scratch).unwrap();
+    let name = directory.file_name().unwrap().to_str().unwrap().trim_start_matches('.').to_owned();
+    Options { instance: format!("test-{name}"), scratch, first_user_id: 2_000_000, user_id_count: 64 }
+}
+
+/// A modest sandbox.
+pub(crate) fn spec(argv: &[&str]) -> Spec {
+    Spec {
+        id: "test".into(),
+        argv: argv.iter().map(Into::into).collect(),
+        environment: vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())],
+        working_directory: "/tmp".into(),
+        mounts: Vec::new(),
+        memory_bytes: 128 * MB,
+        tmp_bytes: 512 * MB,
+        cpu: Cpu::for_memory(128),
+        processes: 128,
+        network: Network::Isolated,
+    }
+}
+
+pub(crate) fn shell(script: &str) -> Spec {
+    spec(&["/bin/sh", "-c", script])
+}
+
+pub(crate) fn python(script: &str) -> Spec {
+    spec(&["/usr/bin/python3", "-c", script])
+}
+
+pub(crate) fn mount(source: &Path, target: &str) -> Mount {
+    Mount { source: source.to_owned(), target: target.into() }
+}
+
+/// Reads all output, then the exit report.
+pub(crate) fn finish(mut sandbox: Sandbox) -> Outcome {
+    let output = read_all(sandbox.take_output());
+    let exit = sandbox.take_exit();
+    let status = wait_for("the exit report", || match read_exit(&exit) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        other => Some(other.unwrap()),
+    });
+    Outcome { output, status, sandbox }
+}
+
+pub(crate) fn read_all(output: OwnedFd) -> String {
+    let mut file = File::from(output);
+    let mut bytes = Vec::new();
+    wait_for("the end of output", || match file.read_to_end(&mut bytes) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+        other => Some(other.unwrap()),
+    });
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Waits until `condition` has a value.
+pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// What this program does as another process than the test's own.
+pub(crate) fn play(role: &str) -> ExitCode {
+    let directory = PathBuf::from(std::env::args().nth(2).unwrap());
+    match role {
+        // A server that is killed while a sandbox runs.
+        "role-server" => {
+            let launcher = Launcher::start(&options(&directory)).unwrap();
+            let mut sandbox =
+                launcher.launch(&shell("sleep 1000 & setsid sleep 1000 & echo up; wait")).unwrap();
+            let mut output = File::from(sandbox.take_output());
+            let mut line = [0; 3];
+            wait_for("the guest", || output.read_exact(&mut line).ok());
+            println!("{}", launcher.helper_id());
+            std::thread::park();
+            ExitCode::FAILURE
+        }
+        // A guest with threads.
+        "role-threads" => {
+            let threads: Vec<_> = (0..8).map(|number| std::thread::spawn(move || number)).collect();
+            println!("{}", threads.into_iter().map(|thread| thread.join().unwrap()).sum::<i32>());
+            ExitCode::SUCCESS
+        }
+        // A launcher of an ordinary user.
+        "role-ordinary" => {
+            let launcher = Launcher::start(&options(&directory)).unwrap();
+            for item in &launcher.enforcement().items {
+                println!("{}: {:?}", item.name, item.status);
+            }
+            let script = "id -u; id -g; cat /proc/self/status | grep Cap; ls /root /home; echo $$; echo x > /tmp/x && cat /tmp/x";
+            let outcome = finish(launcher.launch(&shell(script)).unwrap());
+            println!("{}{:?}", outcome.output, outcome.status);
+            ExitCode::SUCCESS
+        }
+        other => panic!("unknown role {other}"),
+    }
+}
