@@ -194,6 +194,7 @@ pub(crate) struct Entrance {
 pub(crate) struct MemoryFiles {
     pub(crate) kind: GaugeKind,
     pub(crate) limit: u64,
+    pub(crate) peak: OwnedFd,
     pub(crate) current: OwnedFd,
     pub(crate) statistics: OwnedFd,
     /// Version 1: `cgroup.event_control`; version 2: `memory.high`.
@@ -204,7 +205,10 @@ pub(crate) struct MemoryFiles {
 
 impl MemoryFiles {
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [&self.current, &self.statistics, &self.level].into_iter().chain(&self.events).map(AsFd::as_fd)
+        [&self.peak, &self.current, &self.statistics, &self.level]
+            .into_iter()
+            .chain(&self.events)
+            .map(AsFd::as_fd)
     }
 }
 

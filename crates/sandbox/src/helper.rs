@@ -75,6 +75,7 @@ impl Source {
 /// A sandbox whose first process lives.
 struct Running {
     slot: u32,
+    memory_bytes: u64,
     group: Group,
     process: Child,
     execution: Option<OwnedFd>,
@@ -231,6 +232,7 @@ impl Helper {
                 let answer = self.owe(launch, socket, &spare)?;
                 self.watch(Running {
                     slot,
+                    memory_bytes: launch.memory_bytes,
                     group: spare.group,
                     process,
                     execution: Some(execution),
@@ -354,12 +356,16 @@ impl Helper {
     fn on_report(&mut self, number: u64) {
         let Some(running) = self.running.get_mut(&number) else { return };
         let _ = epoll::delete(&self.epoll, &running.report);
-        let mut report = [0; 16];
+        let mut report = [0; 64];
         let count = rustix::io::read(&running.report, &mut report).unwrap_or(0);
         let by_kernel = running.group.was_out_of_memory();
         let status = match ExitStatus::parse(&report[..count]) {
             Some(status) => Some(ExitStatus { out_of_memory: status.out_of_memory || by_kernel, ..status }),
-            None if by_kernel => Some(ExitStatus { end: End::Signaled(libc::SIGKILL), out_of_memory: true }),
+            None if by_kernel => Some(ExitStatus {
+                end: End::Signaled(libc::SIGKILL),
+                out_of_memory: true,
+                peak_memory_bytes: running.memory_bytes,
+            }),
             None => None,
         };
         if let (Some(exit), Some(status)) = (running.exit.take(), status) {

@@ -20,7 +20,7 @@ use crate::memory::{self, Reading, Verdict};
 use crate::namespace::{GUEST_GROUP, GUEST_USER, Users};
 use crate::protocol::Launch;
 use crate::root::{self, Additions, Root};
-use crate::sandbox::{End, ExitStatus, GaugeKind};
+use crate::sandbox::{End, ExitStatus, GaugeKind, estimate_peak};
 use crate::seccomp::Filters;
 use crate::spec::Network;
 use crate::sys::{self, Forked, SingleThread};
@@ -275,8 +275,17 @@ fn end_of(status: WaitStatus) -> End {
 }
 
 fn report(plan: &Plan<'_>, end: End, out_of_memory: bool) -> ! {
-    let _ = rustix::io::write(plan.pipes.report, &ExitStatus { end, out_of_memory }.report());
+    let peak_memory_bytes = plan.memory.map_or(0, peak);
+    let status = ExitStatus { end, out_of_memory, peak_memory_bytes };
+    let _ = rustix::io::write(plan.pipes.report, &status.report());
     sys::exit(0)
+}
+
+/// Reckoned while `/tmp` is still there: its files go with this process.
+fn peak(files: &MemoryFiles) -> u64 {
+    let counts = crate::cgroup::read_number(&files.peak).zip(crate::cgroup::read_number(&files.current));
+    let cached = crate::cgroup::cached_bytes(files.kind, &files.statistics).unwrap_or(0);
+    counts.map_or(0, |(peak, current)| estimate_peak(peak, current, cached)).min(files.limit)
 }
 
 /// Judges memory, ends the sandbox if it is used up, and asks the kernel for the next wake-up. Asking takes the kernel

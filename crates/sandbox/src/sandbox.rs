@@ -25,6 +25,8 @@ pub struct ExitStatus {
     pub end: End,
     /// Whether the sandbox ran out of memory, so that it or one of its processes was killed.
     pub out_of_memory: bool,
+    /// The peak of [`Usage`], which cannot be asked for any more. Zero where the host does not count it.
+    pub peak_memory_bytes: u64,
 }
 
 /// Exit or signal.
@@ -96,7 +98,7 @@ impl Drop for Sandbox {
 }
 
 /// The length of an exit report.
-const REPORT_LENGTH: usize = 6;
+const REPORT_LENGTH: usize = 14;
 
 /// Reads the exit report of a sandbox.
 ///
@@ -116,9 +118,11 @@ impl ExitStatus {
     #[must_use]
     pub fn parse(report: &[u8]) -> Option<Self> {
         let report: &[u8; REPORT_LENGTH] = report.try_into().ok()?;
-        let value = i32::from_le_bytes([report[1], report[2], report[3], report[4]]);
-        let end = if report[0] == 0 { End::Exited(value) } else { End::Signaled(value) };
-        Some(Self { end, out_of_memory: report[5] == 1 })
+        let [kind, a, b, c, d, out_of_memory, peak @ ..] = *report;
+        let value = i32::from_le_bytes([a, b, c, d]);
+        let end = if kind == 0 { End::Exited(value) } else { End::Signaled(value) };
+        let peak_memory_bytes = u64::from_le_bytes(peak);
+        Some(Self { end, out_of_memory: out_of_memory == 1, peak_memory_bytes })
     }
 
     pub(crate) fn report(self) -> [u8; REPORT_LENGTH] {
@@ -126,8 +130,12 @@ impl ExitStatus {
             End::Exited(code) => (0, code),
             End::Signaled(signal) => (1, signal),
         };
-        let [a, b, c, d] = value.to_le_bytes();
-        [kind, a, b, c, d, u8::from(self.out_of_memory)]
+        let mut report = [0; REPORT_LENGTH];
+        report[0] = kind;
+        report[1..5].copy_from_slice(&value.to_le_bytes());
+        report[5] = u8::from(self.out_of_memory);
+        report[6..].copy_from_slice(&self.peak_memory_bytes.to_le_bytes());
+        report
     }
 }
 
@@ -170,7 +178,8 @@ impl Gauge {
     }
 }
 
-fn estimate_peak(peak: u64, current: u64, files: u64) -> u64 {
+/// Peak memory of processes, from the kernel's peak and current count, and the files in the current one.
+pub(crate) fn estimate_peak(peak: u64, current: u64, files: u64) -> u64 {
     peak.saturating_sub(files).max(current.saturating_sub(files))
 }
 
@@ -182,7 +191,7 @@ mod tests {
     fn an_exit_report_survives_the_pipe() {
         for end in [End::Exited(0), End::Exited(255), End::Signaled(9)] {
             for out_of_memory in [false, true] {
-                let status = ExitStatus { end, out_of_memory };
+                let status = ExitStatus { end, out_of_memory, peak_memory_bytes: 1 << 40 };
                 assert_eq!(ExitStatus::parse(&status.report()), Some(status));
             }
         }

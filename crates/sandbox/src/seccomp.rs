@@ -150,7 +150,6 @@ mod tests {
             libc::SYS_init_module,
             libc::SYS_process_vm_writev,
             libc::SYS_open_by_handle_at,
-            libc::SYS_clone3,
             libc::SYS_seccomp,
         ] {
             assert!(!rules.contains_key(&call), "{call}");

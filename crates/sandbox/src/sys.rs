@@ -17,6 +17,18 @@ const MOUNT_ATTR_NO_SETUID: u64 = 0x2;
 const MOUNT_ATTR_NO_DEVICES: u64 = 0x4;
 const MOUNT_ATTR_NO_EXECUTION: u64 = 0x8;
 
+/// The highest signal of the kernel.
+const LAST_SIGNAL: i32 = 64;
+
+/// The kernel's `sigaction`; architectures without a restorer have the mask in its place, which is zero too.
+#[repr(C)]
+struct SignalAction {
+    disposition: libc::sighandler_t,
+    flags: libc::c_ulong,
+    restorer: usize,
+    mask: u64,
+}
+
 /// `IFF_UP | IFF_RUNNING`, in the width that `ifreq` has.
 const UP_AND_RUNNING: libc::c_short = 0x41;
 
@@ -179,10 +191,10 @@ pub(crate) fn redirect(descriptor: impl AsFd, number: RawFd) -> io::Result<()> {
 
 /// Gives every signal its default disposition and lets all of them in.
 pub(crate) fn reset_signals() -> io::Result<()> {
-    for signal in 1..=libc::SIGRTMAX() {
+    for signal in 1..=LAST_SIGNAL {
         set_disposition(signal, libc::SIG_DFL);
     }
-    set_signal_mask(&empty_signal_set())
+    let_all_signals_in()
 }
 
 /// Ignores SIGPIPE, or takes its default again.
@@ -190,10 +202,21 @@ pub(crate) fn ignore_broken_pipes(ignore: bool) {
     set_disposition(libc::SIGPIPE, if ignore { libc::SIG_IGN } else { libc::SIG_DFL });
 }
 
+/// Goes past libc, which does not let its own two signals be reset when a parent has ignored them.
 fn set_disposition(signal: i32, disposition: libc::sighandler_t) {
-    // SAFETY: both dispositions given by the callers are constants, not functions. Signals that cannot be changed
-    // (SIGKILL, SIGSTOP, those of libc) answer an error that changes nothing.
-    unsafe { libc::signal(signal, disposition) };
+    let action = SignalAction { disposition, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: `action` has the layout that the kernel reads, and outlives the call; both dispositions that callers give
+    // are constants, not functions; the old action is not asked for. SIGKILL and SIGSTOP answer an error that changes
+    // nothing.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            &raw const action,
+            std::ptr::null_mut::<SignalAction>(),
+            size_of::<u64>(),
+        )
+    };
 }
 
 /// A signal mask with nothing in it.

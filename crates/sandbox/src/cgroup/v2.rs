@@ -76,14 +76,10 @@ pub(super) fn limit(member: &Member, controller: Controller, limits: Limits) -> 
 }
 
 pub(super) fn memory_files(member: &Member, limit: u64) -> Result<MemoryFiles, Failure> {
-    Ok(MemoryFiles {
-        kind: GaugeKind::V2,
-        limit,
-        current: member.open("memory.current", false)?,
-        statistics: member.open("memory.stat", false)?,
-        level: member.open("memory.high", true)?,
-        events: Some(member.open("memory.events", false)?),
-    })
+    let [peak, current, statistics] = gauge_files(member)?;
+    let level = member.open("memory.high", true)?;
+    let events = Some(member.open("memory.events", false)?);
+    Ok(MemoryFiles { kind: GaugeKind::V2, limit, peak, current, statistics, level, events })
 }
 
 /// `memory.peak` came with Linux 5.19; before it the current value is all there is.

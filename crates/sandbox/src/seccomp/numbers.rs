@@ -138,6 +138,7 @@ const COMMON: &[(&str, libc::c_long)] = &[
     ("timer_getoverrun", libc::SYS_timer_getoverrun),
     ("timer_delete", libc::SYS_timer_delete),
     ("clone", libc::SYS_clone),
+    ("clone3", libc::SYS_clone3),
     ("execve", libc::SYS_execve),
     ("execveat", libc::SYS_execveat),
     ("exit", libc::SYS_exit),

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use firelet_sandbox::{End, Error, ExitStatus, Launcher, Step};
+use firelet_sandbox::{End, Error, Launcher, Step};
 
 use super::harness::Test;
 use super::world::{World, finish, mount, options, shell, spec, wait_for};
@@ -32,16 +32,15 @@ pub(crate) const TESTS: &[Test] = &[
     ("launch_latency", launch_latency),
 ];
 
-fn exited(code: i32) -> Option<ExitStatus> {
-    Some(ExitStatus { end: End::Exited(code), out_of_memory: false })
+fn exited(code: i32) -> Option<(End, bool)> {
+    Some((End::Exited(code), false))
 }
 
 fn exit_codes_and_signals_are_reported() {
     let world = World::new();
     assert_eq!(world.shell("exit 0").status, exited(0));
     assert_eq!(world.shell("exit 42").status, exited(42));
-    let killed = Some(ExitStatus { end: End::Signaled(15), out_of_memory: false });
-    assert_eq!(world.shell("kill -TERM $$").status, killed);
+    assert_eq!(world.shell("kill -TERM $$").status, Some((End::Signaled(15), false)));
     let outcome = world.shell("echo out; echo err >&2");
     assert_eq!(outcome.output, "out\nerr\n");
 }

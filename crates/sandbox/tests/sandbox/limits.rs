@@ -1,9 +1,9 @@
 //! Memory, processes, `/tmp`, descriptors: what a sandbox cannot use more of.
 
-use firelet_sandbox::{End, ExitStatus};
+use firelet_sandbox::End;
 
 use super::harness::Test;
-use super::world::{MB, World, python, shell};
+use super::world::{MB, World, python, shell, wait_for};
 
 pub(crate) const TESTS: &[Test] = &[
     ("too_much_memory_is_reported_as_out_of_memory", too_much_memory),
@@ -18,7 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("processor_time_is_capped", processor_time_is_capped),
 ];
 
-const OUT_OF_MEMORY: Option<ExitStatus> = Some(ExitStatus { end: End::Signaled(9), out_of_memory: true });
+const OUT_OF_MEMORY: Option<(End, bool)> = Some((End::Signaled(9), true));
 
 fn too_much_memory() {
     let outcome =
@@ -44,7 +44,7 @@ const FILL_TMP: &str =
 fn files_in_tmp_do_not_count() {
     let outcome = World::new().python(&format!("{FILL_TMP}a = b'x' * (60 << 20)\nprint('survived')"));
     assert_eq!(outcome.output, "survived\n");
-    let peak = outcome.sandbox.usage().peak_memory_bytes;
+    let peak = outcome.peak_memory_bytes;
     assert!(peak < 128 * MB, "{peak}");
 }
 
@@ -79,9 +79,16 @@ fn resource_limits() {
 }
 
 fn peak_memory_is_told() {
-    let outcome = World::new().python("a = b'x' * (80 << 20)\ndel a\nprint('done')");
-    let peak = outcome.sandbox.usage().peak_memory_bytes / MB;
-    assert!((80..110).contains(&peak), "{peak} MB");
+    let world = World::new();
+    let script = "a = b'x' * (80 << 20)\ndel a\nprint('done', flush=True)\nimport time; time.sleep(30)";
+    let mut sandbox = world.launcher.launch(&python(script)).unwrap();
+    let mut output = std::fs::File::from(sandbox.take_output());
+    wait_for("the allocation", || std::io::Read::read_exact(&mut output, &mut [0; 5]).ok());
+    let living = sandbox.usage().peak_memory_bytes / MB;
+    assert!((80..110).contains(&living), "{living} MB");
+    assert_eq!(sandbox.usage().peak_memory_bytes / MB, living);
+    let ended = world.python("a = b'x' * (80 << 20)\ndel a").peak_memory_bytes / MB;
+    assert!((80..110).contains(&ended), "{ended} MB");
 }
 
 fn processor_time_is_capped() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use firelet_sandbox::{Cpu, ExitStatus, Launcher, Mount, Network, Options, Sandbox, Spec, read_exit};
+use firelet_sandbox::{Cpu, End, Launcher, Mount, Network, Options, Sandbox, Spec, read_exit};
 
 pub(crate) const MB: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,8 +22,9 @@ pub(crate) struct World {
 /// What a program did.
 pub(crate) struct Outcome {
     pub(crate) output: String,
-    /// `None` when the sandbox was killed from outside.
-    pub(crate) status: Option<ExitStatus>,
+    /// How it ended and whether for lack of memory; `None` when the sandbox was killed from outside.
+    pub(crate) status: Option<(End, bool)>,
+    pub(crate) peak_memory_bytes: u64,
     pub(crate) sandbox: Sandbox,
 }
 
@@ -100,7 +101,12 @@ pub(crate) fn finish(mut sandbox: Sandbox) -> Outcome {
         Err(error) if error.kind() == ErrorKind::WouldBlock => None,
         other => Some(other.unwrap()),
     });
-    Outcome { output, status, sandbox }
+    Outcome {
+        output,
+        status: status.map(|status| (status.end, status.out_of_memory)),
+        peak_memory_bytes: status.map_or(0, |status| status.peak_memory_bytes),
+        sandbox,
+    }
 }
 
 pub(crate) fn read_all(output: OwnedFd) -> String {
