@@ -172,7 +172,10 @@ impl Member {
 
     /// Writes where the kernel may lack the file.
     fn write_if_there(&self, file: &str, value: &str) -> Result<(), Failure> {
-        if self.path.join(file).exists() { self.write(file, value) } else { Ok(()) }
+        match self.write(file, value) {
+            Err(failure) if failure.errno == libc::ENOENT => Ok(()),
+            other => other,
+        }
     }
 
     fn open(&self, file: &str, write: bool) -> Result<OwnedFd, Failure> {

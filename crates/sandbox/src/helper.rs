@@ -102,6 +102,8 @@ struct Helper {
     spares: VecDeque<Spare>,
     spares_fail: bool,
     running: HashMap<u64, Running>,
+    /// Launches that are not answered yet.
+    pending: usize,
     next_number: u64,
     ended: Vec<(u32, Group)>,
     buffer: Vec<u8>,
@@ -121,6 +123,7 @@ impl Helper {
             spares: VecDeque::new(),
             spares_fail: false,
             running: HashMap::new(),
+            pending: 0,
             next_number: 1,
             ended: Vec::new(),
             buffer: vec![0; MESSAGE_LIMIT],
@@ -162,8 +165,9 @@ impl Helper {
         events.iter().map(|event| event.data.u64()).collect()
     }
 
+    /// Spares are made only while no launch is on its way: making them takes the same kernel locks.
     fn lacks_spares(&self) -> bool {
-        self.spares.len() < SPARES && !self.spares_fail && self.ground.slots.is_free()
+        self.spares.len() < SPARES && self.pending == 0 && !self.spares_fail && self.ground.slots.is_free()
     }
 
     fn use_idle_time(&mut self) {
@@ -284,7 +288,7 @@ impl Helper {
             Forked::Child => init::run(Plan {
                 proof: self.ground.proof,
                 root: &self.ground.root,
-                filters: &self.ground.filters,
+                filter: &self.ground.filter,
                 users: self.ground.users,
                 guest: self.ground.users.guest(spare.slot),
                 proc: self.ground.proc,
@@ -318,6 +322,7 @@ impl Helper {
             .and_then(|()| add(&running.report, Source::Report))
             .and_then(|()| add(&running.process.pidfd, Source::Process));
         self.running.insert(number, running);
+        self.pending += 1;
         added.at(Step::Watch, "").inspect_err(|_| self.finish(number))
     }
 
@@ -335,6 +340,7 @@ impl Helper {
         let (Some(execution), Some(answer)) = (running.execution.take(), running.answer.take()) else {
             return;
         };
+        self.pending -= 1;
         let failure = read_failure(&execution, &answer);
         // The server may be gone, or may have given up waiting; then end of file on the control socket follows.
         match &failure {
@@ -375,6 +381,7 @@ impl Helper {
 
     /// The first process is gone, and with it every other of the sandbox.
     fn finish(&mut self, number: u64) {
+        self.on_execution(number);
         self.on_report(number);
         let Some(running) = self.running.remove(&number) else { return };
         namespace::end(&running.process);

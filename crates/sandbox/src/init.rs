@@ -21,7 +21,7 @@ use crate::namespace::{GUEST_GROUP, GUEST_USER, Users};
 use crate::protocol::Launch;
 use crate::root::{self, Additions, Root};
 use crate::sandbox::{End, ExitStatus, GaugeKind, estimate_peak};
-use crate::seccomp::Filters;
+use crate::seccomp::Filter;
 use crate::spec::Network;
 use crate::sys::{self, Forked, SingleThread};
 
@@ -34,7 +34,7 @@ const LAST_CAPABILITY: u32 = 40;
 pub(crate) struct Plan<'a> {
     pub(crate) proof: SingleThread,
     pub(crate) root: &'a Root,
-    pub(crate) filters: &'a Filters,
+    pub(crate) filter: &'a Filter,
     pub(crate) users: Users,
     pub(crate) guest: u32,
     pub(crate) proc: bool,
@@ -150,7 +150,7 @@ fn become_guest(plan: &Plan<'_>) -> Result<std::convert::Infallible, Failure> {
     sys::close_on_execute().at(Step::CloseDescriptors, "")?;
     sys::ignore_broken_pipes(false);
     sys::let_all_signals_in().at(Step::ResetSignals, "")?;
-    plan.filters.install()?;
+    plan.filter.install()?;
     execute(&plan.launch.arguments, &plan.launch.environment)
 }
 

@@ -7,7 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::thread::UnshareFlags;
-use seccompiler::BpfProgram;
+
+use crate::seccomp::Instruction;
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
@@ -16,6 +17,13 @@ const MOUNT_ATTR_READ_ONLY: u64 = 0x1;
 const MOUNT_ATTR_NO_SETUID: u64 = 0x2;
 const MOUNT_ATTR_NO_DEVICES: u64 = 0x4;
 const MOUNT_ATTR_NO_EXECUTION: u64 = 0x8;
+
+/// The C structure `sock_fprog`.
+#[repr(C)]
+struct FilterProgram {
+    length: libc::c_ushort,
+    filter: *const Instruction,
+}
 
 /// The highest signal of the kernel.
 const LAST_SIGNAL: i32 = 64;
@@ -311,11 +319,20 @@ pub(crate) fn raise_loopback(socket: impl AsFd) -> io::Result<()> {
 }
 
 /// Installs a seccomp filter; `no_new_privs` must be set already.
-pub(crate) fn install_filter(filter: &BpfProgram) -> io::Result<()> {
-    seccompiler::apply_filter(filter).map_err(|error| match error {
-        seccompiler::Error::Prctl(source) | seccompiler::Error::Seccomp(source) => source,
-        other => io::Error::other(other),
-    })
+pub(crate) fn install_filter(filter: &[Instruction]) -> io::Result<()> {
+    let length = u16::try_from(filter.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let program = FilterProgram { length, filter: filter.as_ptr() };
+    // SAFETY: `program` has the layout of `sock_fprog` and its pointer is good for `length` instructions, which have the
+    // layout of `sock_filter`; the kernel copies both before the call ends.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0 as libc::c_ulong,
+            &raw const program,
+        )
+    };
+    check_long(result)
 }
 
 /// Overwrites secrets in a way that the compiler may not leave out.

@@ -1,5 +1,7 @@
 //! Real sandboxes. This program is its own sandbox helper, so it has its own `main` in place of the test harness.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod sandbox {
     pub(crate) mod harness;
     pub(crate) mod isolation;

@@ -18,7 +18,7 @@ use crate::limits;
 use crate::namespace::{self, Users};
 use crate::protocol::{self, MESSAGE_LIMIT};
 use crate::root::{self, Root};
-use crate::seccomp::Filters;
+use crate::seccomp::Filter;
 use crate::spec::Options;
 use crate::sys::{self, Forked, SingleThread};
 
@@ -32,7 +32,7 @@ pub(super) struct Ground {
     pub(super) user_namespaces: bool,
     pub(super) proc: bool,
     pub(super) root: Root,
-    pub(super) filters: Filters,
+    pub(super) filter: Filter,
     pub(super) cgroups: Cgroups,
     pub(super) slots: Slots,
     /// Locked as long as the helper lives.
@@ -106,7 +106,7 @@ fn prepare(options: &Options) -> Result<(Ground, Enforcement), Failure> {
         user_namespaces,
         proc: proc.is_ok(),
         root,
-        filters: Filters::compile()?,
+        filter: Filter::compile()?,
         cgroups,
         slots: Slots::new(users.slots()),
         _scratch: scratch,
