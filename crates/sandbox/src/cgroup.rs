@@ -365,7 +365,17 @@ pub(crate) fn read_statistics(kind: GaugeKind, statistics: BorrowedFd<'_>) -> Op
     match kind {
         GaugeKind::V1 => Some((field(text, "total_cache")?, field(text, "total_shmem")?)),
         GaugeKind::V2 => Some((field(text, "file")?, field(text, "shmem")?)),
+        GaugeKind::Process => None,
     }
+}
+
+/// Reads the peak of resident memory from `/proc/PID/status`.
+pub(crate) fn read_peak_of_process(status: impl AsFd) -> Option<u64> {
+    let mut buffer = [0; 4096];
+    let count = rustix::io::pread(status.as_fd(), &mut buffer, 0).ok()?;
+    let text = String::from_utf8_lossy(&buffer[..count]);
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Finds the number of a `name number` line.

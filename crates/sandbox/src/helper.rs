@@ -23,7 +23,7 @@ use crate::helper::spare::Spare;
 use crate::init::{self, FAILURE_LENGTH, Pipes, Plan};
 use crate::namespace;
 use crate::protocol::{self, Launch, Launched, MESSAGE_LIMIT};
-use crate::sandbox::{End, ExitStatus};
+use crate::sandbox::{End, ExitStatus, GaugeKind};
 use crate::spec::Network;
 use crate::sys::{self, Child, Forked};
 
@@ -88,9 +88,12 @@ struct Running {
 struct Answer {
     socket: OwnedFd,
     listener: Option<OwnedFd>,
-    gauge: Option<(crate::sandbox::GaugeKind, [OwnedFd; 3])>,
+    gauge: Option<(GaugeKind, Vec<OwnedFd>)>,
     mounts: String,
 }
+
+/// A first process, with the pipes for its failure and for its report.
+type Started = (Child, OwnedFd, OwnedFd);
 
 struct Helper {
     ground: Ground,
@@ -231,25 +234,34 @@ impl Helper {
         self.spares_fail = false;
         let spare = self.spares.pop_front().map_or_else(|| Spare::make(&mut self.ground), Ok)?;
         let slot = spare.slot;
-        match self.start(launch, &spare, output) {
-            Ok((process, execution, report)) => {
-                let answer = self.owe(launch, socket, &spare)?;
-                self.watch(Running {
-                    slot,
-                    memory_bytes: launch.memory_bytes,
-                    group: spare.group,
-                    process,
-                    execution: Some(execution),
-                    report,
-                    exit: Some(exit),
-                    answer: Some(answer),
-                })
-            }
+        match self.begin(launch, &spare, socket, output) {
+            Ok((answer, (process, execution, report))) => self.watch(Running {
+                slot,
+                memory_bytes: launch.memory_bytes,
+                group: spare.group,
+                process,
+                execution: Some(execution),
+                report,
+                exit: Some(exit),
+                answer: Some(answer),
+            }),
             Err(failure) => {
                 self.ended.push((slot, spare.group));
                 Err(failure)
             }
         }
+    }
+
+    /// Forks last, so that nothing can fail once there is a process.
+    fn begin(
+        &self,
+        launch: &mut Launch,
+        spare: &Spare,
+        socket: &OwnedFd,
+        output: &OwnedFd,
+    ) -> Result<(Answer, Started), Failure> {
+        let answer = self.owe(launch, socket, spare)?;
+        self.start(launch, spare, output).map(|started| (answer, started))
     }
 
     fn owe(&self, launch: &Launch, socket: &OwnedFd, spare: &Spare) -> Result<Answer, Failure> {
@@ -261,17 +273,12 @@ impl Helper {
         Ok(Answer {
             socket: socket.try_clone().at(Step::ReadRequest, "")?,
             listener,
-            gauge: spare.group.gauge_files()?,
+            gauge: spare.group.gauge_files()?.map(|(kind, files)| (kind, Vec::from(files))),
             mounts: mounts.join(", "),
         })
     }
 
-    fn start(
-        &self,
-        launch: &mut Launch,
-        spare: &Spare,
-        output: &OwnedFd,
-    ) -> Result<(Child, OwnedFd, OwnedFd), Failure> {
+    fn start(&self, launch: &mut Launch, spare: &Spare, output: &OwnedFd) -> Result<Started, Failure> {
         spare.group.limit(Limits {
             memory_bytes: launch.memory_bytes,
             tmp_bytes: launch.tmp_bytes,
@@ -337,7 +344,7 @@ impl Helper {
     /// The guest's program runs, or a step before it failed.
     fn on_execution(&mut self, number: u64) {
         let Some(running) = self.running.get_mut(&number) else { return };
-        let (Some(execution), Some(answer)) = (running.execution.take(), running.answer.take()) else {
+        let (Some(execution), Some(mut answer)) = (running.execution.take(), running.answer.take()) else {
             return;
         };
         self.pending -= 1;
@@ -348,6 +355,7 @@ impl Helper {
                 let _ = protocol::send(&answer.socket, &protocol::encode_failure(failure), &[]);
             }
             None => {
+                answer.gauge = answer.gauge.take().or_else(|| main_process_gauge(&running.process));
                 if send_launched(&answer, &running.process).is_err() {
                     namespace::end(&running.process);
                 }
@@ -409,6 +417,15 @@ impl Helper {
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), Failure> {
     rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).at(Step::Watch, "pipe")
+}
+
+/// Where no cgroup counts memory, the kernel still tells the peak of the main process.
+fn main_process_gauge(first_process: &Child) -> Option<(GaugeKind, Vec<OwnedFd>)> {
+    let pid = first_process.pid;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    let main: u32 = children.split_whitespace().next()?.parse().ok()?;
+    let status = std::fs::File::open(format!("/proc/{main}/status")).ok()?;
+    Some((GaugeKind::Process, vec![status.into()]))
 }
 
 fn send_launched(answer: &Answer, process: &Child) -> io::Result<()> {

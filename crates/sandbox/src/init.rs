@@ -329,5 +329,6 @@ fn ask(files: &MemoryFiles, level: u64) -> io::Result<OwnedFd> {
             rustix::io::pread(events, &mut text, 0)?;
             events.try_clone()
         }
+        GaugeKind::Process => Err(io::ErrorKind::Unsupported.into()),
     }
 }

@@ -6,7 +6,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -17,7 +16,7 @@ use rustix::pipe::PipeFlags;
 use crate::enforcement::Enforcement;
 use crate::error::Error;
 use crate::protocol::{self, Launched, MESSAGE_LIMIT};
-use crate::sandbox::{Gauge, Sandbox};
+use crate::sandbox::{Counter, Gauge, GaugeKind, Sandbox};
 use crate::spec::{Options, Spec};
 
 /// The name (`argv[0]`) under which this program is the helper: `main` must then call
@@ -139,18 +138,13 @@ fn assemble(
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or(Error::Protocol);
     let first_process = next()?;
-    let gauge = match launched.gauge {
+    let counter = match launched.gauge {
         None => None,
-        Some(kind) => Some(Gauge {
-            kind,
-            peak: next()?,
-            current: next()?,
-            statistics: next()?,
-            limit: spec.memory_bytes,
-            seen: AtomicU64::new(0),
-            answer: AtomicU64::new(0),
-        }),
+        Some(GaugeKind::V1) => Some(Counter::cgroup(GaugeKind::V1, [next()?, next()?, next()?])),
+        Some(GaugeKind::V2) => Some(Counter::cgroup(GaugeKind::V2, [next()?, next()?, next()?])),
+        Some(GaugeKind::Process) => Some(Counter::Process(next()?)),
     };
+    let gauge = counter.map(|counter| Gauge::new(counter, spec.memory_bytes));
     let listener = if launched.listener {
         Some(crate::namespace::listener(next()?).map_err(Error::control("take the listener of"))?)
     } else {

@@ -242,7 +242,7 @@ pub(crate) fn decode_launch(bytes: &[u8]) -> Option<Launch> {
     Some(launch)
 }
 
-/// How the helper answers a launch; descriptors travel in the order pidfd, gauge (three, if any), listener (if any).
+/// How the helper answers a launch; descriptors travel in the order pidfd, gauge (its files, if any), listener (if any).
 pub(crate) struct Launched {
     pub(crate) gauge: Option<GaugeKind>,
     pub(crate) listener: bool,
@@ -254,6 +254,7 @@ pub(crate) fn encode_launched(launched: &Launched) -> Vec<u8> {
         None => 0,
         Some(GaugeKind::V1) => 1,
         Some(GaugeKind::V2) => 2,
+        Some(GaugeKind::Process) => 3,
     };
     writer.byte(0).byte(gauge).byte(u8::from(launched.listener));
     writer.finish()
@@ -277,6 +278,7 @@ pub(crate) fn decode_launched(bytes: &[u8]) -> Option<Result<Launched, Failure>>
     let gauge = match reader.byte()? {
         1 => Some(GaugeKind::V1),
         2 => Some(GaugeKind::V2),
+        3 => Some(GaugeKind::Process),
         _ => None,
     };
     Some(Ok(Launched { gauge, listener: reader.byte()? == 1 }))

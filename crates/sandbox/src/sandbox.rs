@@ -139,42 +139,63 @@ impl ExitStatus {
     }
 }
 
-/// Which cgroup version counts the memory.
+/// What counts the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GaugeKind {
     V1,
     V2,
+    /// No cgroup: the kernel's own peak of the main process.
+    Process,
 }
 
-/// Open counters of a memory cgroup.
+/// The open files of what counts the memory.
+#[derive(Debug)]
+pub(crate) enum Counter {
+    Cgroup { kind: GaugeKind, peak: OwnedFd, current: OwnedFd, statistics: OwnedFd },
+    Process(OwnedFd),
+}
+
+impl Counter {
+    pub(crate) fn cgroup(kind: GaugeKind, [peak, current, statistics]: [OwnedFd; 3]) -> Self {
+        Self::Cgroup { kind, peak, current, statistics }
+    }
+}
+
+/// Tells the peak of memory, and remembers it.
 #[derive(Debug)]
 pub(crate) struct Gauge {
-    pub(crate) kind: GaugeKind,
-    pub(crate) peak: OwnedFd,
-    pub(crate) current: OwnedFd,
-    pub(crate) statistics: OwnedFd,
-    pub(crate) limit: u64,
-    pub(crate) seen: AtomicU64,
-    pub(crate) answer: AtomicU64,
+    counter: Counter,
+    limit: u64,
+    seen: AtomicU64,
+    answer: AtomicU64,
 }
 
 impl Gauge {
+    pub(crate) fn new(counter: Counter, limit: u64) -> Self {
+        Self { counter, limit, seen: AtomicU64::new(0), answer: AtomicU64::new(0) }
+    }
+
     fn peak(&self) -> u64 {
-        let Some(peak) = crate::cgroup::read_number(&self.peak) else {
-            return self.answer.load(Ordering::Relaxed);
-        };
-        if self.seen.swap(peak, Ordering::Relaxed) != peak {
-            self.refine(peak);
+        if let Some(estimate) = self.estimate() {
+            self.answer.fetch_max(estimate, Ordering::Relaxed);
         }
         self.answer.load(Ordering::Relaxed)
     }
 
     /// The kernel's peak counts cached files and `/tmp` too. What of those is held now was, most likely, held then.
-    fn refine(&self, peak: u64) {
-        let Some(current) = crate::cgroup::read_number(&self.current) else { return };
-        let Some(files) = crate::cgroup::cached_bytes(self.kind, &self.statistics) else { return };
-        let estimate = estimate_peak(peak, current, files).min(self.limit);
-        self.answer.fetch_max(estimate, Ordering::Relaxed);
+    fn estimate(&self) -> Option<u64> {
+        match &self.counter {
+            Counter::Process(status) => crate::cgroup::read_peak_of_process(status),
+            Counter::Cgroup { kind, peak, current, statistics } => {
+                let peak = crate::cgroup::read_number(peak)?;
+                if self.seen.swap(peak, Ordering::Relaxed) == peak {
+                    return None;
+                }
+                let current = crate::cgroup::read_number(current)?;
+                let files = crate::cgroup::cached_bytes(*kind, statistics)?;
+                Some(estimate_peak(peak, current, files).min(self.limit))
+            }
+        }
     }
 }
 

@@ -65,6 +65,7 @@ pub(super) fn limit(member: &Member, controller: Controller, limits: Limits) -> 
         Controller::Memory => {
             member.write("memory.max", &limits.hard_memory().to_string())?;
             member.write("memory.high", &memory::first_level(limits.memory_bytes).to_string())?;
+            member.write_if_there("memory.oom.group", "1")?;
             member.write_if_there("memory.swap.max", "0")
         }
         Controller::Cpu => {

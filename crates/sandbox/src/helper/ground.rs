@@ -239,7 +239,9 @@ fn controller_status(cgroups: &Cgroups, controller: Controller) -> EnforcementSt
     }
     EnforcementStatus::NotEnforced {
         why: cgroups.refusal(),
-        remedy: "run firelet as root, or as a systemd service with Delegate=yes".into(),
+        remedy: "run firelet as root, as a systemd service with Delegate=yes, or by \
+                 `systemd-run --user --scope -p Delegate=yes firelet serve`"
+            .into(),
     }
 }
 

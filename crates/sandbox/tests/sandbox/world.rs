@@ -162,6 +162,9 @@ pub(crate) fn play(role: &str) -> ExitCode {
             let script = "id -u; id -g; cat /proc/self/status | grep Cap; ls /root /home; echo $$; echo x > /tmp/x && cat /tmp/x";
             let outcome = finish(launcher.launch(&shell(script)).unwrap());
             println!("{}{:?}", outcome.output, outcome.status);
+            let sleeper =
+                launcher.launch(&python("print('up', flush=True); import time; time.sleep(30)")).unwrap();
+            wait_for("the peak", || (sleeper.usage().peak_memory_bytes > MB).then_some(()));
             ExitCode::SUCCESS
         }
         other => panic!("unknown role {other}"),
