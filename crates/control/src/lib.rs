@@ -1,1 +1,32 @@
-//! The rules for functions, their code and their tags.
+//! The rules for functions, their code and their tags: what Lambda takes, what it refuses and in which words.
+//!
+//! A request comes in decoded and checked against the model, and leaves as the answer of the model or as an
+//! [`Error`]. The crate knows no HTTP and no SQL, and never calls what runs functions: it stores the wanted state,
+//! and the others follow it.
+
+pub mod code_link;
+pub mod code_source;
+pub mod name;
+pub mod quota;
+
+mod account;
+mod configuration;
+mod control;
+mod describe;
+mod environment;
+mod error;
+mod function;
+mod list;
+mod package;
+mod reconcile;
+mod runtime;
+mod tag;
+#[cfg(test)]
+mod tests;
+
+pub use code_link::CodeDownload;
+pub use code_source::{CodeSource, CodeSourceError, CodeSourceOptions, Credentials};
+pub use control::{Control, Options};
+pub use error::{CodeLinkError, Conflict, Error, InvalidParameter, NotFound};
+pub use name::Target;
+pub use quota::Quotas;

@@ -51,6 +51,9 @@ pub struct Definition {
     /// The ARN of the key that encrypts the environment variables.
     #[serde(default)]
     pub kms_key: Option<String>,
+    /// The ARN of the key that encrypts the deployment package.
+    #[serde(default)]
+    pub package_kms_key: Option<String>,
     /// Whether a snapshot is made of each published version.
     #[serde(default)]
     pub snap_start: SnapStart,

@@ -40,6 +40,7 @@ fn record(name: &str, version: Version, code_bytes: u64) -> FunctionVersion {
             network: None,
             dead_letter_target: None,
             kms_key: None,
+            package_kms_key: None,
             snap_start: SnapStart::None,
         },
         state: State::Active,

@@ -1,0 +1,306 @@
+//! Every refusal of the control plane, with the text that the caller reads.
+//!
+//! A variant is one kind of error of the API; which status and shape it has on the wire is not decided here.
+
+use firelet_store::archive::ArchiveError;
+use firelet_types::{FunctionArn, FunctionName, Region};
+
+/// The text for failures that are not the caller's, and for which AWS has no other words.
+const INTERNAL: &str = "An error occurred and the request cannot be processed.";
+
+/// Why the control plane refused a request.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `InvalidParameterValueException`.
+    #[error(transparent)]
+    InvalidParameter(#[from] InvalidParameter),
+    /// `ValidationException`: a bound of the model that depends on the kind of function.
+    #[error(
+        "1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: {constraint}"
+    )]
+    Validation {
+        /// The value as text.
+        value: String,
+        /// The path to the member, in lower camel case.
+        path: &'static str,
+        /// The constraint in the words of the model.
+        constraint: String,
+    },
+    /// `ResourceNotFoundException`.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+    /// `ResourceConflictException`.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// `AccessDeniedException`, with a null for its message: the function belongs to another account.
+    #[error("the function belongs to another account")]
+    OtherAccount,
+    /// `PreconditionFailedException`.
+    #[error(
+        "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to \
+         retrieve the latest Revision Id"
+    )]
+    RevisionMismatch,
+    /// `RequestEntityTooLargeException`.
+    #[error("Zipped size must be smaller than {limit} bytes")]
+    ZippedSize {
+        /// The limit.
+        limit: u64,
+    },
+    /// `CodeStorageExceededException`.
+    #[error("Code storage limit exceeded.")]
+    CodeStorageExceeded,
+    /// `CodeSigningConfigNotFoundException`.
+    #[error(
+        "The code signing configuration cannot be found. Check that the provided configuration is not deleted: {arn}."
+    )]
+    CodeSigningConfigNotFound {
+        /// The ARN that the caller gave.
+        arn: String,
+    },
+    /// Part of the API that firelet does not have yet.
+    #[error("firelet does not support {feature} yet.")]
+    Unsupported {
+        /// What the caller asked for.
+        feature: &'static str,
+    },
+    /// A link to a function's code that is not good.
+    #[error(transparent)]
+    CodeLink(#[from] CodeLinkError),
+    /// `ServiceException`: the store failed.
+    #[error("{INTERNAL}")]
+    Store(#[from] firelet_store::Error),
+}
+
+impl Error {
+    /// The text for the caller; none is a null on the wire.
+    #[must_use]
+    pub fn message(&self) -> Option<String> {
+        match self {
+            Self::OtherAccount => None,
+            _ => Some(self.to_string()),
+        }
+    }
+}
+
+/// `InvalidParameterValueException`: what was wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidParameter {
+    /// The bare name of a new function is too long.
+    #[error(
+        "1 validation error detected: Value '{value}' at 'functionName' failed to satisfy constraint: Member must \
+         have length less than or equal to 64"
+    )]
+    NameLength {
+        /// The name.
+        value: String,
+    },
+    /// The name carries one qualifier, the query another.
+    #[error("The derived qualifier from the function name does not match the specified qualifier.")]
+    QualifierMismatch,
+    /// A change of what only a whole function has, by a qualified name.
+    #[error(
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. \
+         Please specify either a function name or an unqualified function ARN."
+    )]
+    QualifierNotPermitted,
+    /// Deletion of `$LATEST` alone.
+    #[error("$LATEST version cannot be deleted without deleting the function.")]
+    DeleteLatest,
+    /// Deletion of a function by its alias.
+    #[error("Deletion of aliases is not currently supported.")]
+    DeleteAlias,
+    /// A zip needs both.
+    #[error("Runtime and Handler are mandatory parameters for functions created with deployment packages.")]
+    RuntimeAndHandlerRequired,
+    /// The runtime never existed.
+    #[error(
+        "Value {value} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: {known} or be \
+         a valid ARN"
+    )]
+    UnknownRuntime {
+        /// The runtime that the caller gave.
+        value: String,
+        /// The runtimes that there are.
+        known: String,
+    },
+    /// The runtime is no longer taken.
+    #[error(
+        "The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. We \
+         recommend you use a supported runtime while creating or updating functions."
+    )]
+    DeprecatedRuntime {
+        /// The runtime that the caller gave.
+        runtime: String,
+    },
+    /// The runtime has no snapshots.
+    #[error("{runtime} is not supported for SnapStart enabled functions.")]
+    SnapStartRuntime {
+        /// The runtime of the function.
+        runtime: String,
+    },
+    /// More memory than the account allows.
+    #[error(
+        "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to {limit}"
+    )]
+    MemorySize {
+        /// The limit.
+        limit: u32,
+    },
+    /// Too large an environment.
+    #[error(
+        "Lambda was unable to configure your environment variables because the environment variables you have \
+         provided exceeded the 4KB limit. String measured: {measured}"
+    )]
+    EnvironmentSize {
+        /// The variables as compact JSON.
+        measured: String,
+    },
+    /// Variables that Lambda sets.
+    #[error(
+        "Lambda was unable to configure your environment variables because the environment variables you have \
+         provided contains reserved keys that are currently not supported for modification. Reserved keys used in \
+         this request: {keys}"
+    )]
+    ReservedVariables {
+        /// The keys, joined by commas.
+        keys: String,
+    },
+    /// No code at all.
+    #[error("Please provide a source for function code.")]
+    NoCode,
+    /// Code from two places.
+    #[error("Please do not provide other FunctionCode parameters when providing a ZipFile.")]
+    TwoCodes,
+    /// An image for a function of a zip.
+    #[error("Please don't provide ImageUri when updating a function with packageType Zip.")]
+    ImageForZip,
+    /// The package holds nothing.
+    #[error("Uploaded file must be a non-empty zip")]
+    EmptyZip,
+    /// The package is too large once unpacked.
+    #[error("Unzipped size must be smaller than {limit} bytes")]
+    UnzippedSize {
+        /// The limit.
+        limit: u64,
+    },
+    /// The package is broken or breaks a rule.
+    #[error("Could not unzip uploaded file. Please check your file, then try to upload again.")]
+    Unzip(#[source] ArchiveError),
+    /// S3 did not give the package.
+    #[error("Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message}")]
+    GetObject {
+        /// The code of S3: `NoSuchKey`.
+        code: String,
+        /// The message of S3.
+        message: String,
+    },
+    /// Too many layers.
+    #[error("Cannot reference more than 5 layers.")]
+    LayerCount,
+    /// A layer of another Region.
+    #[error(
+        "Layers are not in the same region as the function. Layers are expected to be in region {region}."
+    )]
+    LayerRegion {
+        /// The Region of the function.
+        region: Region,
+    },
+    /// No such layer.
+    #[error("Layer version {arn} does not exist.")]
+    LayerMissing {
+        /// The ARN that the caller gave.
+        arn: String,
+    },
+    /// More than 50 tags.
+    #[error("Number of tags exceeds resource tag limit.")]
+    TagCount,
+    /// No tags to add.
+    #[error("{INTERNAL}")]
+    NoTags,
+    /// Tags of a version or an alias.
+    #[error("Tags on function aliases and versions are not supported. Please specify a function ARN.")]
+    TagsOnQualified,
+    /// A marker that no list gave out.
+    #[error("Invalid Marker")]
+    Marker,
+    /// The Region of masters without the versions they are about.
+    #[error("FunctionVersion must be set to ALL when MasterRegion is specified.")]
+    MasterRegion,
+}
+
+/// `ResourceNotFoundException`: what is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotFound {
+    /// No such function, or no such version or alias of it.
+    #[error("Function not found: {arn}")]
+    Function {
+        /// The ARN that was looked for, qualified if the caller named a version or alias.
+        arn: String,
+    },
+    /// The ARN names another Region.
+    #[error("Functions from '{theirs}' are not reachable in this region ('{ours}')")]
+    OtherRegion {
+        /// The Region of the ARN.
+        theirs: Region,
+        /// The Region of the request.
+        ours: Region,
+    },
+    /// No such event source mapping.
+    #[error("Event source mapping not found: {arn}")]
+    EventSourceMapping {
+        /// The ARN that was looked for.
+        arn: String,
+    },
+    /// No such code signing configuration.
+    #[error("The Lambda code signing configuration {arn} can not be found.")]
+    CodeSigningConfig {
+        /// The ARN that was looked for.
+        arn: String,
+    },
+    /// No such capacity provider.
+    #[error("Capacity provider not found: {arn}")]
+    CapacityProvider {
+        /// The ARN that was looked for.
+        arn: String,
+    },
+}
+
+/// `ResourceConflictException`: what stands against it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// There is a function of this name.
+    #[error("Function already exist: {name}")]
+    FunctionExists {
+        /// The name.
+        name: FunctionName,
+    },
+    /// The update before has not ended.
+    #[error("The operation cannot be performed at this time. An update is in progress for resource: {arn}")]
+    UpdateInProgress {
+        /// The function.
+        arn: FunctionArn,
+    },
+    /// The function is not yet, or no longer, in a state to be changed.
+    #[error(
+        "The operation cannot be performed at this time. The function is currently in the following state: {state}"
+    )]
+    State {
+        /// The state.
+        state: &'static str,
+    },
+}
+
+/// Why a link to a function's code gives nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CodeLinkError {
+    /// No link of this server.
+    #[error("The link was not made by this server.")]
+    Forged,
+    /// Older than ten minutes.
+    #[error("Request has expired")]
+    Expired,
+    /// The code is no longer stored.
+    #[error("The code is no longer stored.")]
+    Gone,
+}

@@ -1,0 +1,106 @@
+//! CreateFunction.
+
+use std::collections::BTreeMap;
+
+use firelet_api::model;
+use firelet_store::definition::Code;
+use firelet_store::function::Entry;
+use firelet_store::{Definition, FunctionVersion, State, Version};
+use firelet_types::limits::FUNCTION_NAME_CHARACTERS;
+use firelet_types::{FunctionName, RevisionId, Scope, Timestamp};
+
+use crate::configuration::{self, Changes, clearable};
+use crate::control::Control;
+use crate::describe::{Detail, describe};
+use crate::error::{Conflict, Error, InvalidParameter};
+use crate::name::resolve;
+use crate::package::Source;
+use crate::tag;
+
+use super::creating;
+use super::publish::publish;
+
+/// A function that is about to be stored.
+struct Creation {
+    scope: Scope,
+    name: FunctionName,
+    definition: Definition,
+    tags: BTreeMap<String, String>,
+    publish: bool,
+    revisions: [RevisionId; 2],
+    now: Timestamp,
+    code_storage_bytes: u64,
+}
+
+impl Control {
+    /// Creates a function from a zip.
+    ///
+    /// See <https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or that there is a function of this name.
+    pub async fn create_function(
+        &self,
+        scope: &Scope,
+        request: model::CreateFunctionRequest,
+    ) -> Result<model::FunctionConfiguration, Error> {
+        let name = new_name(scope, &request.function_name)?;
+        let changes = Changes::of_creation(&request)?;
+        let tags = request.tags.unwrap_or_default();
+        tag::check(&tags)?;
+        let blank = configuration::blank(request.architectures.as_deref());
+        let definition = changes.apply(blank, &self.context(scope))?;
+        let package_kms_key = clearable(request.code.source_kms_key_arn.clone(), None);
+        if self.store.functions().get(scope, &name, Version::Latest)?.is_some() {
+            return Err(Conflict::FunctionExists { name }.into());
+        }
+        let blob = self.take_package(Source::of_creation(request.code)?).await?;
+        let code = Code { sha256: blob.sha256, size_bytes: blob.size_bytes };
+        let creation = Creation {
+            scope: scope.clone(),
+            name: name.clone(),
+            definition: Definition { code, package_kms_key, ..definition },
+            tags,
+            publish: request.publish.unwrap_or_default(),
+            revisions: [self.new_revision(), self.new_revision()],
+            now: self.clock.now(),
+            code_storage_bytes: self.quotas.code_storage_bytes,
+        };
+        let created =
+            self.store.functions().update(scope, &name, move |entry| create(entry, creation)).await?;
+        drop(blob);
+        Ok(describe(&created, None, Detail::Full))
+    }
+}
+
+fn new_name(scope: &Scope, text: &str) -> Result<FunctionName, Error> {
+    let target = resolve(scope, text, None)?;
+    if target.name.chars().count() > FUNCTION_NAME_CHARACTERS {
+        return Err(InvalidParameter::NameLength { value: target.name }.into());
+    }
+    target.unqualified_function()
+}
+
+fn create(entry: &mut Entry<'_>, creation: Creation) -> Result<FunctionVersion, Error> {
+    if entry.exists() {
+        return Err(Conflict::FunctionExists { name: creation.name }.into());
+    }
+    let [revision, published_revision] = creation.revisions;
+    let latest = FunctionVersion {
+        scope: creation.scope,
+        name: creation.name,
+        version: Version::Latest,
+        revision,
+        definition: creation.definition,
+        state: State::Pending(creating()),
+        last_update: None,
+        last_modified: creation.now,
+    };
+    entry.put(&latest)?;
+    entry.set_tags(&creation.tags)?;
+    let created = if creation.publish { publish(entry, &latest, published_revision)? } else { latest };
+    if entry.usage()?.code_bytes > creation.code_storage_bytes {
+        return Err(Error::CodeStorageExceeded);
+    }
+    Ok(created)
+}

@@ -1,0 +1,71 @@
+//! GetFunction and GetFunctionConfiguration.
+
+use std::sync::Arc;
+
+use firelet_api::model;
+use firelet_store::{FunctionVersion, Version};
+use firelet_types::{Qualifier, Scope};
+
+use crate::code_link;
+use crate::control::Control;
+use crate::describe::{Detail, describe};
+use crate::error::Error;
+use crate::name::{Target, resolve};
+
+impl Control {
+    /// A function or a version of it: its configuration, its tags, and a link to its code below `base_url`.
+    ///
+    /// See <https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html>.
+    ///
+    /// # Errors
+    /// When there is no such function or version.
+    pub async fn get_function(
+        &self,
+        scope: &Scope,
+        request: model::GetFunctionRequest,
+        base_url: &str,
+    ) -> Result<model::GetFunctionResponse, Error> {
+        let target = resolve(scope, &request.function_name, request.qualifier.as_deref())?;
+        let record = self.find(&target)?;
+        let tags = self.store.functions().tags(scope, &record.name)?.filter(|tags| !tags.is_empty());
+        let link = code_link::make(&self.sealer, base_url, &record.definition.code.sha256, self.clock.now());
+        Ok(model::GetFunctionResponse {
+            configuration: Some(describe(&record, target.qualifier, Detail::Full)),
+            code: Some(model::FunctionCodeLocation {
+                repository_type: Some("S3".to_owned()),
+                location: Some(link),
+                source_kms_key_arn: record.definition.package_kms_key.clone(),
+                ..model::FunctionCodeLocation::default()
+            }),
+            tags,
+            ..model::GetFunctionResponse::default()
+        })
+    }
+
+    /// The configuration of a function or of a version of it.
+    ///
+    /// See <https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConfiguration.html>.
+    ///
+    /// # Errors
+    /// When there is no such function or version.
+    pub async fn get_function_configuration(
+        &self,
+        scope: &Scope,
+        request: model::GetFunctionConfigurationRequest,
+    ) -> Result<model::FunctionConfiguration, Error> {
+        let target = resolve(scope, &request.function_name, request.qualifier.as_deref())?;
+        let record = self.find(&target)?;
+        Ok(describe(&record, target.qualifier, Detail::Full))
+    }
+
+    /// The version that a target means. No alias can be made yet, so a name means none.
+    fn find(&self, target: &Target) -> Result<Arc<FunctionVersion>, Error> {
+        let version = match &target.qualifier {
+            None | Some(Qualifier::Latest) => Version::Latest,
+            Some(Qualifier::Version(number)) => Version::Published(*number),
+            Some(Qualifier::Name(_)) => return Err(target.not_found()),
+        };
+        let found = self.store.functions().get(&target.scope, &target.function()?, version)?;
+        found.ok_or_else(|| target.not_found())
+    }
+}

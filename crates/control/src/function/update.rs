@@ -1,0 +1,134 @@
+//! UpdateFunctionCode and UpdateFunctionConfiguration.
+
+use firelet_api::model;
+use firelet_store::definition::Code;
+use firelet_store::function::Entry;
+use firelet_store::{Blob, Definition, FunctionVersion, LastUpdate};
+use firelet_types::Scope;
+
+use crate::configuration::{Changes, Context, architecture, clearable};
+use crate::control::Control;
+use crate::describe::{Detail, describe};
+use crate::error::Error;
+use crate::name::resolve;
+use crate::package::{self, Source};
+
+use super::publish::publish;
+use super::{creating, updatable};
+
+impl Control {
+    /// Changes what a caller configures about a function.
+    ///
+    /// See <https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html>.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or that the function is not there or cannot be changed now.
+    pub async fn update_function_configuration(
+        &self,
+        scope: &Scope,
+        request: model::UpdateFunctionConfigurationRequest,
+    ) -> Result<model::FunctionConfiguration, Error> {
+        let target = resolve(scope, &request.function_name, None)?;
+        let name = target.unqualified_function()?;
+        let seen = request.revision_id.clone();
+        let changes = Changes::of_update(request)?;
+        let (revision, now) = (self.new_revision(), self.clock.now());
+        let (bounds, quotas) = (scope.clone(), self.quotas.clone());
+        let decide = move |entry: &mut Entry<'_>| -> Result<FunctionVersion, Error> {
+            let before = updatable(entry, &target, seen.as_deref())?;
+            let context = Context { scope: &bounds, quotas: &quotas };
+            let definition = changes.apply(before.definition, &context)?;
+            let last_update = Some(LastUpdate::InProgress(creating()));
+            let after = FunctionVersion { definition, revision, last_modified: now, last_update, ..before };
+            entry.put(&after)?;
+            Ok(after)
+        };
+        let updated = self.store.functions().update(scope, &name, decide).await?;
+        Ok(describe(&updated, None, Detail::Full))
+    }
+
+    /// Replaces the code of a function, and publishes it if asked to.
+    ///
+    /// See <https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html>.
+    ///
+    /// # Errors
+    /// What is wrong with the request or the code, or that the function is not there or cannot be changed now.
+    pub async fn update_function_code(
+        &self,
+        scope: &Scope,
+        request: model::UpdateFunctionCodeRequest,
+    ) -> Result<model::FunctionConfiguration, Error> {
+        let target = resolve(scope, &request.function_name, None)?;
+        let name = target.unqualified_function()?;
+        if request.publish_to.is_some() {
+            return Err(Error::Unsupported { feature: "$LATEST.PUBLISHED" });
+        }
+        if self.store.functions().tags(scope, &name)?.is_none() {
+            return Err(target.function_not_found());
+        }
+        let blob = self.take_package(Source::of_update(&request)?).await?;
+        let replacement = Replacement {
+            code: Code { sha256: blob.sha256, size_bytes: blob.size_bytes },
+            request,
+            code_storage_bytes: self.quotas.code_storage_bytes,
+        };
+        let (revisions, now) = ([self.new_revision(), self.new_revision()], self.clock.now());
+        let decide = move |entry: &mut Entry<'_>| -> Result<FunctionVersion, Error> {
+            let before = updatable(entry, &target, replacement.request.revision_id.as_deref())?;
+            let definition = replacement.apply(before.definition.clone());
+            if replacement.request.dry_run == Some(true) {
+                return Ok(FunctionVersion { definition, ..before });
+            }
+            let [revision, published_revision] = revisions;
+            let last_update = Some(LastUpdate::InProgress(creating()));
+            let after = FunctionVersion { definition, revision, last_modified: now, last_update, ..before };
+            entry.put(&after)?;
+            let publishes = replacement.request.publish == Some(true);
+            let answer = if publishes { publish(entry, &after, published_revision)? } else { after };
+            if entry.usage()?.code_bytes > replacement.code_storage_bytes {
+                return Err(Error::CodeStorageExceeded);
+            }
+            Ok(answer)
+        };
+        let updated = self.store.functions().update(scope, &name, decide).await?;
+        drop(blob);
+        Ok(describe(&updated, None, Detail::Full))
+    }
+
+    /// Takes the code of a request: reads it, checks it, stores it.
+    pub(super) async fn take_package(&self, source: Source) -> Result<Blob, Error> {
+        let zip = match source {
+            Source::Zip(zip) => {
+                package::check_zipped_size(&zip, &self.quotas)?;
+                zip
+            }
+            Source::Object { bucket, key, version } => {
+                let source = self.code_source.as_ref();
+                let source =
+                    source.ok_or(Error::Unsupported { feature: "code from S3 without an S3 endpoint" })?;
+                source.get(&bucket, &key, version, self.quotas.unzipped_bytes).await?
+            }
+        };
+        package::check(zip.clone(), &self.quotas).await?;
+        package::keep(&self.store, zip).await
+    }
+}
+
+/// New code for a function.
+struct Replacement {
+    code: Code,
+    request: model::UpdateFunctionCodeRequest,
+    code_storage_bytes: u64,
+}
+
+impl Replacement {
+    fn apply(&self, before: Definition) -> Definition {
+        let architectures = self.request.architectures.as_deref();
+        Definition {
+            code: self.code,
+            architecture: architecture(architectures).unwrap_or(before.architecture),
+            package_kms_key: clearable(self.request.source_kms_key_arn.clone(), before.package_kms_key),
+            ..before
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The code of a request: from the request itself or from S3, checked and stored.
+
+use bytes::Bytes;
+use firelet_api::model;
+use firelet_store::archive::{self, ArchiveError, Limits};
+use firelet_store::{Blob, Store};
+
+use crate::error::{Error, InvalidParameter};
+use crate::quota::Quotas;
+
+/// Where the code of a request comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// With the request.
+    Zip(Bytes),
+    /// An object of S3.
+    Object { bucket: String, key: String, version: Option<String> },
+}
+
+impl Source {
+    pub(crate) fn of_creation(code: model::FunctionCode) -> Result<Self, Error> {
+        parse(code.zip_file, code.s3_bucket, code.s3_key, code.s3_object_version, code.s3_object_storage_mode)
+    }
+
+    pub(crate) fn of_update(request: &model::UpdateFunctionCodeRequest) -> Result<Self, Error> {
+        if request.image_uri.is_some() {
+            return Err(InvalidParameter::ImageForZip.into());
+        }
+        parse(
+            request.zip_file.clone(),
+            request.s3_bucket.clone(),
+            request.s3_key.clone(),
+            request.s3_object_version.clone(),
+            request.s3_object_storage_mode,
+        )
+    }
+}
+
+fn parse(
+    zip: Option<Bytes>,
+    bucket: Option<String>,
+    key: Option<String>,
+    version: Option<String>,
+    mode: Option<model::S3ObjectStorageMode>,
+) -> Result<Source, Error> {
+    if mode == Some(model::S3ObjectStorageMode::Reference) {
+        return Err(Error::Unsupported { feature: "S3ObjectStorageMode REFERENCE" });
+    }
+    match (zip, bucket, key) {
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(InvalidParameter::TwoCodes.into()),
+        (Some(_), None, None) if version.is_some() => Err(InvalidParameter::TwoCodes.into()),
+        (Some(zip), None, None) => Ok(Source::Zip(zip)),
+        (None, Some(bucket), Some(key)) => Ok(Source::Object { bucket, key, version }),
+        (None, ..) => Err(InvalidParameter::NoCode.into()),
+    }
+}
+
+/// Refuses a package that came with the request and is too large to.
+pub(crate) fn check_zipped_size(zip: &Bytes, quotas: &Quotas) -> Result<(), Error> {
+    if zip.len() as u64 > quotas.zipped_bytes {
+        return Err(Error::ZippedSize { limit: quotas.zipped_bytes });
+    }
+    Ok(())
+}
+
+/// Checks a package entry by entry, away from the threads that serve requests.
+pub(crate) async fn check(zip: Bytes, quotas: &Quotas) -> Result<(), Error> {
+    if zip.is_empty() {
+        return Err(InvalidParameter::EmptyZip.into());
+    }
+    let limit = quotas.unzipped_bytes;
+    let limits = Limits { unzipped_bytes: limit.saturating_sub(1), ..Limits::default() };
+    let check = move || archive::check(&zip, &limits);
+    match tokio::task::spawn_blocking(check).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(ArchiveError::Empty)) => Err(InvalidParameter::EmptyZip.into()),
+        Ok(Err(ArchiveError::TooLarge { .. })) => Err(InvalidParameter::UnzippedSize { limit }.into()),
+        Ok(Err(error)) => Err(InvalidParameter::Unzip(error).into()),
+        Err(_) => Err(firelet_store::Error::Closed.into()),
+    }
+}
+
+/// Stores a checked package; it stays while the answer is held or a record names it.
+pub(crate) async fn keep(store: &Store, zip: Bytes) -> Result<Blob, Error> {
+    Ok(store.blobs().put(zip).await?)
+}

@@ -1,0 +1,12 @@
+//! The rules, on a real store in a fresh data directory. Texts of errors are those recorded from AWS where the
+//! comment on a test says so.
+
+mod harness;
+
+mod code;
+mod code_source;
+mod configuration;
+mod list;
+mod names;
+mod states;
+mod tags;
