@@ -1,1 +1,23 @@
-//! All that faces the guest: runtime catalogue, bootstraps and the Runtime API.
+//! All that faces the guest: which program serves a runtime, what it finds in its sandbox, and the Runtime API
+//! through which it takes invocations and gives answers.
+//!
+//! An [`Environment`] knows one sandbox and no callers: it does not choose what to run, does not retry, and does
+//! not count concurrency. The way in which a guest is shut in belongs to `firelet-sandbox`.
+
+pub mod bootstrap;
+pub mod catalogue;
+pub mod environment;
+pub mod failure;
+mod output;
+mod platform_log;
+mod runtime_api;
+mod state;
+mod variables;
+
+pub use bootstrap::Bootstraps;
+pub use catalogue::{Catalogue, Interpreter};
+pub use environment::{
+    Environment, Function, InitFailed, InitFailure, InitPhase, Options, Outcome, Readiness, Running,
+    StartError, Starting, start,
+};
+pub use state::{Invocation, Undelivered};

@@ -1,0 +1,274 @@
+//! The Runtime API (2018-06-01) of one execution environment, over HTTP.
+//!
+//! Everything here comes from the guest and is not to be trusted: sizes are bounded while they arrive, and no
+//! input ends the server. Which calls are allowed when is decided by [`crate::state`].
+//!
+//! See <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>; refusals are worded as in AWS's open
+//! Runtime Interface Emulator.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use firelet_types::limits;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::failure::recorded_error_type;
+use crate::state::{Completion, Invocation, Readiness, Refusal, State};
+
+/// Connections that one environment may have open; a guest that opens more waits for its own.
+const CONNECTIONS: usize = 32;
+const VERSION_PREFIX: &str = "/2018-06-01/runtime/";
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
+const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
+
+type Answer = Response<Full<Bytes>>;
+
+/// The open connections of one guest.
+pub(crate) struct Connections {
+    state: Arc<Mutex<State>>,
+    tasks: JoinSet<()>,
+}
+
+impl Connections {
+    pub(crate) fn new(state: Arc<Mutex<State>>) -> Self {
+        Self { state, tasks: JoinSet::new() }
+    }
+
+    /// Takes the next connection and serves it. Loses nothing when it is dropped while it waits.
+    pub(crate) async fn accept(&mut self, listener: &TcpListener) {
+        while self.tasks.len() >= CONNECTIONS {
+            self.tasks.join_next().await;
+        }
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                self.tasks.spawn(serve_connection(stream, Arc::clone(&self.state)));
+            }
+            // The guest reset its own connection before it was accepted.
+            Err(error) => tracing::debug!(%error, "a guest's connection failed"),
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Waits until all connections have ended by themselves.
+    pub(crate) async fn finish(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn serve_connection(stream: TcpStream, state: Arc<Mutex<State>>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot turn off delays on a guest's connection");
+    }
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(answer(&state, request).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .pipeline_flush(true)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a guest's connection ended");
+    }
+}
+
+async fn answer(state: &Mutex<State>, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let Some(path) = parts.uri.path().strip_prefix(VERSION_PREFIX) else {
+        return if parts.uri.path() == "/ping" { text(StatusCode::OK, "pong") } else { not_found() };
+    };
+    match (&parts.method, path.split('/').collect::<Vec<_>>().as_slice()) {
+        (&Method::GET, ["invocation", "next"]) => next(state).await,
+        (&Method::POST, ["invocation", id, "response"]) => respond(state, id, &parts.headers, body).await,
+        (&Method::POST, ["invocation", id, "error"]) => fail(state, id, &parts.headers, body).await,
+        (&Method::POST, ["init", "error"]) => fail_init(state, &parts.headers, body).await,
+        _ => not_found(),
+    }
+}
+
+async fn next(state: &Mutex<State>) -> Answer {
+    let (poller, polled) = oneshot::channel();
+    let accepted = state.lock().next(poller);
+    match accepted {
+        Ok(Some(callback)) => callback(Readiness::Ready),
+        Ok(None) => {}
+        Err(refusal) => return refused(&refusal),
+    }
+    match polled.await {
+        Ok(invocation) => event(invocation),
+        // A newer poll took this one's place, or the environment is ending.
+        Err(_) => refused(&Refusal::Transition { from: "Ready", to: "Ready" }),
+    }
+}
+
+fn event(invocation: Invocation) -> Answer {
+    let mut response = json(StatusCode::OK, invocation.payload);
+    let headers = response.headers_mut();
+    let mut set = |name, value: String| {
+        // A value that no header can carry came from the caller; the function does without it.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    set(REQUEST_ID, invocation.request_id.to_string());
+    set(DEADLINE, invocation.deadline.as_millis().to_string());
+    set(FUNCTION_ARN, invocation.function_arn);
+    if let Some(trace_id) = invocation.trace_id {
+        set(TRACE_ID, trace_id);
+    }
+    if let Some(client_context) = invocation.client_context {
+        set(CLIENT_CONTEXT, client_context);
+    }
+    response
+}
+
+async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, body: Incoming) -> Answer {
+    const TO: &str = "InvocationResponse";
+    if let Err(refusal) = state.lock().expects_answer(id, TO) {
+        return refused(&refusal);
+    }
+    if headers.get(RESPONSE_MODE).is_some_and(|mode| mode != "streaming") {
+        return error(
+            StatusCode::BAD_REQUEST,
+            "InvalidFunctionResponseMode",
+            "Invalid function response mode",
+        );
+    }
+    let (completion, answer) = match read(body).await {
+        Ok(payload) => (Completion::Response(payload), accepted()),
+        Err(BodyError::TooLarge) => (Completion::ResponseTooLarge, too_large()),
+        Err(BodyError::Truncated) => return truncated(),
+    };
+    complete(state, id, completion, TO, answer)
+}
+
+async fn fail(state: &Mutex<State>, id: &str, headers: &HeaderMap, body: Incoming) -> Answer {
+    const TO: &str = "InvocationErrorResponse";
+    if let Err(refusal) = state.lock().expects_answer(id, TO) {
+        return refused(&refusal);
+    }
+    let (completion, answer) = match read(body).await {
+        Ok(payload) => (Completion::Error { error_type: error_type(headers), payload }, accepted()),
+        Err(BodyError::TooLarge) => (Completion::ResponseTooLarge, too_large()),
+        Err(BodyError::Truncated) => return truncated(),
+    };
+    complete(state, id, completion, TO, answer)
+}
+
+fn complete(
+    state: &Mutex<State>,
+    id: &str,
+    completion: Completion,
+    to: &'static str,
+    answer: Answer,
+) -> Answer {
+    match state.lock().complete(id, completion, to) {
+        Ok(()) => answer,
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn fail_init(state: &Mutex<State>, headers: &HeaderMap, body: Incoming) -> Answer {
+    let payload = match read(body).await {
+        Ok(payload) => payload,
+        Err(BodyError::TooLarge) => return too_large(),
+        Err(BodyError::Truncated) => return truncated(),
+    };
+    match state.lock().fail_init(error_type(headers), payload) {
+        Ok(()) => accepted(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+fn error_type(headers: &HeaderMap) -> String {
+    let given = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    recorded_error_type(given)
+}
+
+enum BodyError {
+    TooLarge,
+    Truncated,
+}
+
+async fn read(body: Incoming) -> Result<Bytes, BodyError> {
+    match Limited::new(body, limits::RESPONSE_PAYLOAD_BYTES).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+        Err(_) => Err(BodyError::Truncated),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    error_message: &'a str,
+    error_type: &'a str,
+}
+
+fn error(status: StatusCode, error_type: &str, error_message: &str) -> Answer {
+    let body = serde_json::to_vec(&ErrorBody { error_message, error_type }).unwrap_or_default();
+    json(status, Bytes::from(body))
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    match refusal {
+        Refusal::UnknownRequestId => error(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID"),
+        Refusal::Transition { from, to } => {
+            let message = format!(
+                "State transition from {from} to {to} failed for runtime. Error: State transition is not allowed"
+            );
+            error(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
+        }
+    }
+}
+
+fn too_large() -> Answer {
+    let message =
+        format!("Exceeded maximum allowed payload size ({} bytes).", limits::RESPONSE_PAYLOAD_BYTES);
+    error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
+}
+
+fn truncated() -> Answer {
+    error(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+}
+
+fn accepted() -> Answer {
+    json(StatusCode::ACCEPTED, Bytes::from_static(b"{\"status\":\"OK\"}\n"))
+}
+
+fn not_found() -> Answer {
+    text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+fn json(status: StatusCode, body: Bytes) -> Answer {
+    typed(status, body, "application/json")
+}
+
+fn text(status: StatusCode, body: &'static str) -> Answer {
+    typed(status, Bytes::from_static(body.as_bytes()), "text/plain; charset=utf-8")
+}
+
+fn typed(status: StatusCode, body: Bytes, content_type: &'static str) -> Answer {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,366 @@
+//! What the Runtime API may do next: the state machine of one execution environment's runtime.
+//!
+//! Synchronous and free of input and output. Each method takes what happened and moves the state; answers to
+//! waiting parties leave through one-shot channels that were moved in with the question.
+//!
+//! The names of the states follow AWS's open Runtime Interface Emulator.
+
+use bytes::Bytes;
+use firelet_types::{RequestId, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::failure::ExitReason;
+
+/// One event on its way to the function.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The id that the caller and the function see.
+    pub request_id: RequestId,
+    /// When the function's time is over.
+    pub deadline: Timestamp,
+    /// The ARN that the caller used.
+    pub function_arn: String,
+    /// The value of `X-Amzn-Trace-Id`.
+    pub trace_id: Option<String>,
+    /// The client context as JSON.
+    pub client_context: Option<String>,
+    /// The event.
+    pub payload: Bytes,
+}
+
+/// How the runtime answered, or why it cannot.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Completion {
+    /// The function's result.
+    Response(Bytes),
+    /// The function's error, as the runtime described it.
+    Error { error_type: String, payload: Bytes },
+    /// The result was larger than a response may be.
+    ResponseTooLarge,
+    /// The runtime ended before it answered.
+    Exited(ExitReason),
+}
+
+/// How the Init phase ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum InitEnd {
+    /// The runtime asked for its first event.
+    Ready,
+    /// The runtime reported an error.
+    Error { error_type: String, payload: Bytes },
+    /// The runtime ended.
+    Exited(ExitReason),
+}
+
+/// An invocation that never reached the function, so that another environment may take it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the execution environment did not take the invocation")]
+pub struct Undelivered;
+
+/// Why the Runtime API refuses a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The id in the path is not that of the current invocation.
+    UnknownRequestId,
+    /// The call does not fit what the runtime is doing.
+    Transition { from: &'static str, to: &'static str },
+}
+
+/// A runtime's pending `GET /next`.
+pub(crate) type Poller = oneshot::Sender<Invocation>;
+
+/// What an owner learns of a runtime that was busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// It waits for an event.
+    Ready,
+    /// It is gone.
+    Ended,
+}
+
+/// Called once, as soon as a busy runtime is ready or gone.
+pub(crate) type ReadyCallback = Box<dyn FnOnce(Readiness) + Send>;
+
+enum Phase {
+    /// The runtime has not asked for an event yet.
+    Init { end: oneshot::Sender<InitEnd> },
+    /// The runtime waits for an event.
+    Ready { poller: Poller },
+    /// The function works on an event.
+    Running { request_id: RequestId, answer: oneshot::Sender<Completion> },
+    /// The runtime answered and has not asked for the next event.
+    Answered { ready: Option<ReadyCallback> },
+    /// The runtime is gone, or what it says no longer counts.
+    Ended,
+}
+
+/// The state of one runtime.
+pub(crate) struct State {
+    phase: Phase,
+}
+
+impl State {
+    /// A runtime that starts; `end` hears how its Init phase ends.
+    pub(crate) fn new(end: oneshot::Sender<InitEnd>) -> Self {
+        Self { phase: Phase::Init { end } }
+    }
+
+    /// The runtime asks for an event. A second poll replaces the first, whose connection may be gone.
+    ///
+    /// What is returned shall be called once the state is unlocked.
+    pub(crate) fn next(&mut self, poller: Poller) -> Result<Option<ReadyCallback>, Refusal> {
+        let callback = match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Init { end } => {
+                // Nobody may wait for the end of Init any more; the runtime is ready all the same.
+                let _ = end.send(InitEnd::Ready);
+                None
+            }
+            Phase::Ready { .. } => None,
+            Phase::Answered { ready } => ready,
+            phase @ (Phase::Running { .. } | Phase::Ended) => {
+                self.phase = phase;
+                return Err(self.refusal("Ready"));
+            }
+        };
+        self.phase = Phase::Ready { poller };
+        Ok(callback)
+    }
+
+    /// Hands `invocation` to the runtime that waits for one; the receiver hears how it answers.
+    pub(crate) fn invoke(
+        &mut self,
+        invocation: Invocation,
+    ) -> Result<oneshot::Receiver<Completion>, Undelivered> {
+        let Phase::Ready { poller } = std::mem::replace(&mut self.phase, Phase::Answered { ready: None })
+        else {
+            self.phase = Phase::Ended;
+            return Err(Undelivered);
+        };
+        let request_id = invocation.request_id;
+        poller.send(invocation).map_err(|_| Undelivered)?;
+        let (answer, completion) = oneshot::channel();
+        self.phase = Phase::Running { request_id, answer };
+        Ok(completion)
+    }
+
+    /// Whether an answer for `request_id` may be sent now; checked before its body is read.
+    pub(crate) fn expects_answer(&self, request_id: &str, to: &'static str) -> Result<(), Refusal> {
+        match &self.phase {
+            Phase::Running { request_id: current, .. } if current.to_string() == request_id => Ok(()),
+            Phase::Running { .. } => Err(Refusal::UnknownRequestId),
+            _ => Err(self.refusal(to)),
+        }
+    }
+
+    /// The runtime answered the current invocation.
+    pub(crate) fn complete(
+        &mut self,
+        request_id: &str,
+        completion: Completion,
+        to: &'static str,
+    ) -> Result<(), Refusal> {
+        self.expects_answer(request_id, to)?;
+        let answered = Phase::Answered { ready: None };
+        if let Phase::Running { answer, .. } = std::mem::replace(&mut self.phase, answered) {
+            // The caller may have given up at the deadline.
+            let _ = answer.send(completion);
+        }
+        Ok(())
+    }
+
+    /// The runtime says that it cannot start.
+    pub(crate) fn fail_init(&mut self, error_type: String, payload: Bytes) -> Result<(), Refusal> {
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Init { end } => {
+                let _ = end.send(InitEnd::Error { error_type, payload });
+                Ok(())
+            }
+            phase => {
+                self.phase = phase;
+                Err(self.refusal("InitError"))
+            }
+        }
+    }
+
+    /// The runtime's process ended. What is returned shall be called once the state is unlocked.
+    pub(crate) fn end(&mut self, reason: ExitReason) -> Option<ReadyCallback> {
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Init { end } => {
+                let _ = end.send(InitEnd::Exited(reason));
+                None
+            }
+            Phase::Running { answer, .. } => {
+                let _ = answer.send(Completion::Exited(reason));
+                None
+            }
+            Phase::Answered { ready } => ready,
+            Phase::Ready { .. } | Phase::Ended => None,
+        }
+    }
+
+    /// Has `callback` called when the runtime asks for its next event or is gone: through the return value when
+    /// that is so already.
+    pub(crate) fn when_ready(&mut self, callback: ReadyCallback) -> Option<(ReadyCallback, Readiness)> {
+        match &mut self.phase {
+            Phase::Ready { poller } if !poller.is_closed() => Some((callback, Readiness::Ready)),
+            Phase::Ready { .. } => {
+                self.phase = Phase::Answered { ready: Some(callback) };
+                None
+            }
+            Phase::Answered { ready } => {
+                *ready = Some(callback);
+                None
+            }
+            Phase::Init { .. } | Phase::Running { .. } | Phase::Ended => Some((callback, Readiness::Ended)),
+        }
+    }
+
+    /// Whether the runtime waits for an event.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(&self.phase, Phase::Ready { poller } if !poller.is_closed())
+    }
+
+    fn refusal(&self, to: &'static str) -> Refusal {
+        let from = match self.phase {
+            Phase::Init { .. } => "Started",
+            Phase::Ready { .. } => "Ready",
+            Phase::Running { .. } => "Running",
+            Phase::Answered { .. } => "ResponseSent",
+            Phase::Ended => "Exited",
+        };
+        Refusal::Transition { from, to }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use firelet_types::Ids;
+
+    use super::*;
+
+    struct Runtime {
+        state: State,
+        init: oneshot::Receiver<InitEnd>,
+        ids: Ids,
+    }
+
+    impl Runtime {
+        fn new() -> Self {
+            let (end, init) = oneshot::channel();
+            Self { state: State::new(end), init, ids: Ids::seeded(1) }
+        }
+
+        /// A runtime that has polled.
+        fn ready() -> (Self, oneshot::Receiver<Invocation>) {
+            let mut runtime = Self::new();
+            let (poller, polled) = oneshot::channel();
+            assert!(runtime.state.next(poller).unwrap().is_none());
+            (runtime, polled)
+        }
+
+        fn invocation(&self) -> Invocation {
+            Invocation {
+                request_id: RequestId::new(&self.ids),
+                deadline: Timestamp::from_millis(0),
+                function_arn: String::new(),
+                trace_id: None,
+                client_context: None,
+                payload: Bytes::from_static(b"{}"),
+            }
+        }
+    }
+
+    fn respond(state: &mut State, id: &RequestId) -> Result<(), Refusal> {
+        state.complete(&id.to_string(), Completion::Response(Bytes::new()), "InvocationResponse")
+    }
+
+    #[test]
+    fn an_event_goes_in_and_its_answer_comes_out() {
+        let (mut runtime, mut polled) = Runtime::ready();
+        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Ready);
+        let invocation = runtime.invocation();
+        let mut completion = runtime.state.invoke(invocation.clone()).unwrap();
+        assert_eq!(polled.try_recv().unwrap().request_id, invocation.request_id);
+        respond(&mut runtime.state, &invocation.request_id).unwrap();
+        assert_eq!(completion.try_recv().unwrap(), Completion::Response(Bytes::new()));
+        assert!(!runtime.state.is_ready());
+        let (poller, _polled) = oneshot::channel();
+        runtime.state.next(poller).unwrap();
+        assert!(runtime.state.is_ready());
+    }
+
+    #[test]
+    fn answers_out_of_turn_are_refused() {
+        let (mut runtime, _polled) = Runtime::ready();
+        let id = RequestId::new(&runtime.ids);
+        let refused = Refusal::Transition { from: "Ready", to: "InvocationResponse" };
+        assert_eq!(respond(&mut runtime.state, &id), Err(refused));
+        let invocation = runtime.invocation();
+        let _completion = runtime.state.invoke(invocation.clone()).unwrap();
+        assert_eq!(respond(&mut runtime.state, &id), Err(Refusal::UnknownRequestId));
+        let (poller, _other) = oneshot::channel();
+        let refused = runtime.state.next(poller).err();
+        assert_eq!(refused, Some(Refusal::Transition { from: "Running", to: "Ready" }));
+        respond(&mut runtime.state, &invocation.request_id).unwrap();
+        let refused = Refusal::Transition { from: "ResponseSent", to: "InvocationResponse" };
+        assert_eq!(respond(&mut runtime.state, &invocation.request_id), Err(refused));
+    }
+
+    #[test]
+    fn an_event_for_a_lost_poll_stays_undelivered() {
+        let (mut runtime, polled) = Runtime::ready();
+        drop(polled);
+        assert!(!runtime.state.is_ready());
+        let invocation = runtime.invocation();
+        assert_eq!(runtime.state.invoke(invocation).err(), Some(Undelivered));
+        let (poller, _polled) = oneshot::channel();
+        runtime.state.next(poller).unwrap();
+        assert!(runtime.state.is_ready());
+    }
+
+    #[test]
+    fn the_owner_hears_once_when_the_runtime_is_free() {
+        let (mut runtime, _polled) = Runtime::ready();
+        let invocation = runtime.invocation();
+        let _completion = runtime.state.invoke(invocation.clone()).unwrap();
+        respond(&mut runtime.state, &invocation.request_id).unwrap();
+        let called = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&called);
+        let callback = Box::new(move |readiness| {
+            assert_eq!(readiness, Readiness::Ready);
+            seen.store(true, Ordering::SeqCst);
+        });
+        assert!(runtime.state.when_ready(callback).is_none());
+        let (poller, _polled) = oneshot::channel();
+        let callback = runtime.state.next(poller).unwrap().unwrap();
+        callback(Readiness::Ready);
+        assert!(called.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn the_end_of_the_process_reaches_whoever_waits() {
+        let mut runtime = Runtime::new();
+        runtime.state.end(ExitReason::Exited(1));
+        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Exited(ExitReason::Exited(1)));
+
+        let (mut runtime, _polled) = Runtime::ready();
+        let invocation = runtime.invocation();
+        let mut completion = runtime.state.invoke(invocation).unwrap();
+        runtime.state.end(ExitReason::Signaled(9));
+        assert_eq!(completion.try_recv().unwrap(), Completion::Exited(ExitReason::Signaled(9)));
+        let invocation = runtime.invocation();
+        assert_eq!(runtime.state.invoke(invocation).err(), Some(Undelivered));
+    }
+
+    #[test]
+    fn init_fails_only_once_and_only_during_init() {
+        let mut runtime = Runtime::new();
+        let fail = |state: &mut State| state.fail_init("Runtime.ImportModuleError".into(), Bytes::new());
+        assert_eq!(fail(&mut runtime.state), Ok(()));
+        assert!(matches!(runtime.init.try_recv().unwrap(), InitEnd::Error { .. }));
+        assert_eq!(fail(&mut runtime.state), Err(Refusal::Transition { from: "Exited", to: "InitError" }));
+    }
+}

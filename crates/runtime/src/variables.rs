@@ -1,0 +1,135 @@
+//! The environment variables that a function finds.
+//!
+//! See <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html> and, for values, recordings of
+//! functions that print them.
+
+use firelet_types::{AccountId, Region};
+
+use crate::catalogue::Family;
+use crate::environment::Function;
+
+/// Secret and token of the credentials in a function: firelet accepts any signature on loopback, and the access
+/// key id names the account.
+const LOCAL_SECRET: &str = "firelet";
+
+/// The environment variables of `function`, AWS's own after the user's so that the user's cannot replace them.
+pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str) -> Vec<(String, String)> {
+    let (family, scope) = (function.interpreter.family, &function.scope);
+    let mut variables =
+        Variables(function.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect());
+    variables.default("PATH", &path(family));
+    variables.default("LD_LIBRARY_PATH", &library_path(family));
+    variables.default("LANG", "en_US.UTF-8");
+    variables.default("TZ", ":UTC");
+    region(&mut variables, &scope.region);
+    credentials(&mut variables, &scope.account);
+    variables.set("AWS_LAMBDA_FUNCTION_NAME", function.name.as_str());
+    variables.set("AWS_LAMBDA_FUNCTION_VERSION", &function.version);
+    variables.set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &function.memory_megabytes.to_string());
+    variables.set("AWS_LAMBDA_LOG_GROUP_NAME", &function.log_group);
+    variables.set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
+    variables.set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    variables.set("AWS_LAMBDA_RUNTIME_API", runtime_api);
+    variables.default("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
+    variables.set("LAMBDA_TASK_ROOT", "/var/task");
+    variables.set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    variables.set("_HANDLER", &function.handler);
+    if let Some(level) = &function.json_log_level {
+        variables.set("AWS_LAMBDA_LOG_FORMAT", "JSON");
+        variables.set("AWS_LAMBDA_LOG_LEVEL", level);
+    }
+    if family != Family::Custom {
+        variables.set("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{}", function.interpreter.runtime));
+    }
+    match family {
+        Family::Python => {
+            variables.default("PYTHONPATH", "/var/runtime");
+            variables.default("LC_CTYPE", "C.UTF-8");
+        }
+        Family::Node => variables.default("NODE_PATH", &node_path(&function.interpreter.runtime)),
+        Family::Custom => {}
+    }
+    variables.0
+}
+
+fn region(variables: &mut Variables, region: &Region) {
+    variables.set("AWS_REGION", region.as_str());
+    variables.set("AWS_DEFAULT_REGION", region.as_str());
+}
+
+fn credentials(variables: &mut Variables, account: &AccountId) {
+    variables.set("AWS_ACCESS_KEY_ID", account.as_str());
+    variables.set("AWS_SECRET_ACCESS_KEY", LOCAL_SECRET);
+    variables.set("AWS_SESSION_TOKEN", LOCAL_SECRET);
+}
+
+fn path(family: Family) -> String {
+    let own = if family == Family::Custom { "" } else { "/var/lang/bin:" };
+    format!("{own}/usr/local/bin:/usr/bin/:/bin:/opt/bin")
+}
+
+fn library_path(family: Family) -> String {
+    let own = if family == Family::Custom { "" } else { "/var/lang/lib:" };
+    format!("{own}/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib")
+}
+
+/// `nodejs20.x` finds packages of layers made for it in `/opt/nodejs/node20`.
+fn node_path(runtime: &str) -> String {
+    let major = runtime.trim_start_matches("nodejs").trim_end_matches(".x");
+    format!(
+        "/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"
+    )
+}
+
+struct Variables(Vec<(String, String)>);
+
+impl Variables {
+    /// Sets what no user may change.
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(existing, _)| existing != name);
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Sets what a user may have set otherwise.
+    fn default(&mut self, name: &str, value: &str) {
+        if !self.0.iter().any(|(existing, _)| existing == name) {
+            self.0.push((name.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::tests::function;
+
+    #[track_caller]
+    fn check(runtime: &str, user: &[(&str, &str)], name: &str, expected: Option<&str>) {
+        let mut function = function(runtime);
+        function.variables.extend(user.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let variables = variables(&function, "stream", "127.0.0.1:9001");
+        let values: Vec<&str> = variables
+            .iter()
+            .filter(|(existing, _)| existing == name)
+            .map(|(_, value)| value.as_str())
+            .collect();
+        assert_eq!(values, expected.into_iter().collect::<Vec<_>>(), "{runtime} {name}");
+    }
+
+    #[test]
+    fn functions_find_what_aws_gives_them() {
+        check("python3.11", &[], "AWS_EXECUTION_ENV", Some("AWS_Lambda_python3.11"));
+        check("python3.11", &[], "AWS_REGION", Some("us-east-1"));
+        check("python3.11", &[], "PATH", Some("/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"));
+        check("provided.al2023", &[], "AWS_EXECUTION_ENV", None);
+        check("provided.al2023", &[], "PATH", Some("/usr/local/bin:/usr/bin/:/bin:/opt/bin"));
+        check("nodejs20.x", &[], "PYTHONPATH", None);
+    }
+
+    #[test]
+    fn users_may_set_some_and_not_others() {
+        check("python3.11", &[("PATH", "/opt/mine")], "PATH", Some("/opt/mine"));
+        check("python3.11", &[("TABLE", "t")], "TABLE", Some("t"));
+        check("python3.11", &[("_HANDLER", "evil")], "_HANDLER", Some("app.handler"));
+    }
+}
