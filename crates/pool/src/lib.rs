@@ -1,1 +1,16 @@
-//! The life of execution environments on this node.
+//! The life of execution environments on this node: made on demand, used one invocation at a time, kept warm,
+//! and ended when idle, replaced or unwanted.
+//!
+//! The contract with callers is to lease an environment and to give it back; the pool knows neither what an
+//! invocation is for nor how many may run at once.
+
+mod code_cache;
+mod demand;
+mod group;
+mod lease;
+mod service;
+
+pub use code_cache::{CodeCache, CodeError};
+pub use group::Group;
+pub use lease::{Lease, LeaseError};
+pub use service::{Options, Pool, PoolService};

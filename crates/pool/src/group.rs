@@ -1,0 +1,233 @@
+//! The environments of one version of a function, as it was configured at one time.
+//!
+//! Locks are held for a few lines; nothing here waits or starts anything but by telling the pool's service.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use firelet_runtime::{Environment, Readiness};
+use firelet_store::FunctionVersion;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::demand::{Demand, Supply};
+use crate::lease::{Lease, LeaseError};
+use crate::service::Task;
+
+/// How long an environment that has answered is waited for before another one is made: its runtime asks for the
+/// next event within microseconds, unless the function still works.
+const FINISHING_GRACE: Duration = Duration::from_millis(2);
+
+type Waiter = oneshot::Sender<Result<Arc<Environment>, LeaseError>>;
+
+/// The environments of one version of a function.
+pub struct Group {
+    function: Arc<FunctionVersion>,
+    tasks: mpsc::Sender<Task>,
+    members: Mutex<Members>,
+}
+
+#[derive(Default)]
+struct Members {
+    /// Least recently used first.
+    idle: Vec<Idle>,
+    waiting: VecDeque<Waiter>,
+    creating: usize,
+    finishing: usize,
+    /// Replaced by a newer configuration, or deleted: what comes back is ended.
+    is_retired: bool,
+}
+
+struct Idle {
+    environment: Arc<Environment>,
+    since: Instant,
+}
+
+impl Group {
+    pub(crate) fn new(function: Arc<FunctionVersion>, tasks: mpsc::Sender<Task>) -> Self {
+        Self { function, tasks, members: Mutex::default() }
+    }
+
+    /// The version that its environments run.
+    #[must_use]
+    pub fn function(&self) -> &Arc<FunctionVersion> {
+        &self.function
+    }
+
+    /// Whether it was replaced by a newer configuration of its version, or the version is gone.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.members.lock().is_retired
+    }
+
+    /// An environment for one invocation: an idle one, the one used last first, or a new one.
+    ///
+    /// # Errors
+    ///
+    /// When none can be made, or its Init phase fails.
+    pub async fn lease(self: &Arc<Self>) -> Result<Lease, LeaseError> {
+        let (mut waiter, supply) = {
+            let mut members = self.members.lock();
+            if let Some(environment) = members.take_idle() {
+                drop(members);
+                return Ok(Lease::new(environment, Arc::clone(self)));
+            }
+            let (sender, waiter) = oneshot::channel();
+            members.waiting.push_back(sender);
+            (waiter, members.demand().supply(true))
+        };
+        match supply {
+            Supply::Enough => {}
+            Supply::Create => self.create()?,
+            Supply::AwaitFinishing => {
+                if let Ok(leased) = tokio::time::timeout(FINISHING_GRACE, &mut waiter).await {
+                    return self.leased(leased);
+                }
+                let supply = self.members.lock().demand().supply(false);
+                if supply == Supply::Create {
+                    self.create()?;
+                }
+            }
+        }
+        let leased = waiter.await;
+        self.leased(leased)
+    }
+
+    fn leased(
+        self: &Arc<Self>,
+        leased: Result<Result<Arc<Environment>, LeaseError>, oneshot::error::RecvError>,
+    ) -> Result<Lease, LeaseError> {
+        let environment = leased.map_err(|_| LeaseError::Stopped)??;
+        Ok(Lease::new(environment, Arc::clone(self)))
+    }
+
+    fn create(self: &Arc<Self>) -> Result<(), LeaseError> {
+        self.members.lock().creating += 1;
+        let task = Task::Create(Arc::clone(self));
+        self.tasks.try_send(task).map_err(|error| {
+            self.members.lock().creating -= 1;
+            match error {
+                mpsc::error::TrySendError::Full(_) => LeaseError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => LeaseError::Stopped,
+            }
+        })
+    }
+
+    /// Takes in what came of making an environment.
+    pub(crate) fn created(self: &Arc<Self>, result: Result<Arc<Environment>, LeaseError>) {
+        let mut members = self.members.lock();
+        members.creating -= 1;
+        match result {
+            Ok(environment) => members.give(environment),
+            Err(error) => {
+                // Callers who gave up are passed over; if all have, nobody is left to tell.
+                let mut error = Err(error);
+                while let Some(waiter) = members.waiting.pop_front() {
+                    match waiter.send(error) {
+                        Ok(()) => return,
+                        Err(unsent) => error = unsent,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes an environment back whose invocation is over: it is free once its runtime asks for the next event.
+    pub(crate) fn give_back(self: &Arc<Self>, environment: &Arc<Environment>) {
+        self.members.lock().finishing += 1;
+        let group = Arc::clone(self);
+        let returned = Arc::clone(environment);
+        environment.when_ready(move |readiness| {
+            let mut members = group.members.lock();
+            members.finishing -= 1;
+            if readiness == Readiness::Ready {
+                members.give(returned);
+            }
+            if members.demand().supply(true) == Supply::Create {
+                drop(members);
+                if let Err(error) = group.create() {
+                    tracing::warn!(%error, "cannot replace an execution environment that ended");
+                }
+            }
+        });
+    }
+
+    /// Hands work to the pool's service; false when it has none to spare.
+    pub(crate) fn hand_over(&self, task: Task) -> bool {
+        self.tasks.try_send(task).is_ok()
+    }
+
+    /// Ends idle environments, and has the others ended when they come back.
+    pub(crate) fn retire(&self) {
+        let idle = {
+            let mut members = self.members.lock();
+            members.is_retired = true;
+            std::mem::take(&mut members.idle)
+        };
+        // Ends the guests; outside the lock.
+        drop(idle);
+    }
+
+    /// Ends environments idle since before `cutoff`; says how many are idle after that, and whether the group is
+    /// in use at all.
+    pub(crate) fn expire(&self, cutoff: Instant) -> (usize, bool) {
+        let (expired, left, is_used) = {
+            let mut members = self.members.lock();
+            let kept = members.idle.partition_point(|idle| idle.since <= cutoff);
+            let expired: Vec<Idle> = members.idle.drain(..kept).collect();
+            let demand = members.demand();
+            let is_used = !members.idle.is_empty() || demand.waiting + demand.creating + demand.finishing > 0;
+            (expired, members.idle.len(), is_used)
+        };
+        drop(expired);
+        (left, is_used)
+    }
+
+    /// When the environment that has been idle longest became so.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        self.members.lock().idle.first().map(|idle| idle.since)
+    }
+
+    /// Ends the environment that has been idle longest.
+    pub(crate) fn evict(&self) {
+        let evicted = {
+            let mut members = self.members.lock();
+            if members.idle.is_empty() { None } else { Some(members.idle.remove(0)) }
+        };
+        drop(evicted);
+    }
+}
+
+impl Members {
+    fn demand(&mut self) -> Demand {
+        self.waiting.retain(|waiter| !waiter.is_closed());
+        Demand { waiting: self.waiting.len(), creating: self.creating, finishing: self.finishing }
+    }
+
+    /// The environment used last that is alive.
+    fn take_idle(&mut self) -> Option<Arc<Environment>> {
+        while let Some(idle) = self.idle.pop() {
+            if idle.environment.is_ready() {
+                return Some(idle.environment);
+            }
+        }
+        None
+    }
+
+    /// Gives an environment to the caller who has waited longest, or keeps it.
+    fn give(&mut self, environment: Arc<Environment>) {
+        let mut environment = Ok(environment);
+        while let Some(waiter) = self.waiting.pop_front() {
+            match waiter.send(environment) {
+                Ok(()) => return,
+                Err(unsent) => environment = unsent,
+            }
+        }
+        if let Ok(environment) = environment
+            && !self.is_retired
+        {
+            self.idle.push(Idle { environment, since: Instant::now() });
+        }
+    }
+}

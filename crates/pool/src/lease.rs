@@ -1,0 +1,98 @@
+//! An environment on loan for one invocation.
+
+use std::sync::Arc;
+
+use firelet_runtime::{
+    Environment, InitFailed, Invocation, Outcome, Running, StartError, Undelivered, catalogue,
+};
+
+use crate::code_cache::CodeError;
+use crate::group::Group;
+use crate::service::Task;
+
+/// Why no environment could be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// The function's own Init phase failed; the caller gets its answer.
+    #[error("the Init phase failed")]
+    Init(InitFailed),
+    /// The code could not be made ready.
+    #[error("cannot make the code ready")]
+    Code(#[source] CodeError),
+    /// No program on this host serves the function's runtime.
+    #[error(transparent)]
+    Runtime(catalogue::Error),
+    /// The sandbox could not be started.
+    #[error("cannot start an execution environment")]
+    Start(#[source] StartError),
+    /// More environments are being made than the pool can keep up with.
+    #[error("too many execution environments are being started at once")]
+    Overloaded,
+    /// The server is shutting down.
+    #[error("the server is shutting down")]
+    Stopped,
+}
+
+/// An environment that nobody else uses. It goes back to its group when the lease is dropped.
+pub struct Lease {
+    environment: Arc<Environment>,
+    group: Arc<Group>,
+}
+
+impl Lease {
+    pub(crate) fn new(environment: Arc<Environment>, group: Arc<Group>) -> Self {
+        Self { environment, group }
+    }
+
+    /// Has the function work on `invocation`. If the caller goes away meanwhile, the function works on all the same,
+    /// as on AWS.
+    ///
+    /// # Errors
+    ///
+    /// When the environment ended before it took the invocation, so that another may.
+    pub async fn invoke(self, invocation: Invocation) -> Result<Outcome, Undelivered> {
+        let running = self.environment.invoke(invocation)?;
+        let mut attended = Attended(Some(Orphan { running, lease: self }));
+        // Taken only below and by drop, so it is there.
+        let Some(orphan) = &mut attended.0 else { return Err(Undelivered) };
+        let outcome = orphan.running.outcome().await;
+        attended.0 = None;
+        Ok(outcome)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.group.give_back(&self.environment);
+    }
+}
+
+/// An invocation whose caller may go away.
+struct Attended(Option<Orphan>);
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        if let Some(orphan) = self.0.take() {
+            let group = Arc::clone(&orphan.lease.group);
+            let environment = Arc::clone(&orphan.lease.environment);
+            if !group.hand_over(Task::Finish(orphan)) {
+                // Nobody is left to hold it to its timeout.
+                environment.kill();
+            }
+        }
+    }
+}
+
+/// An invocation without a caller, whose outcome only the log will tell.
+pub(crate) struct Orphan {
+    running: Running,
+    lease: Lease,
+}
+
+impl Orphan {
+    /// Sees the invocation to its end.
+    pub(crate) async fn finish(mut self) {
+        self.running.outcome().await;
+        drop(self.lease);
+    }
+}

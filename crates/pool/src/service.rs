@@ -1,0 +1,277 @@
+//! The task that owns every execution environment of the node: makes them, drives them, and ends them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use firelet_runtime::{Catalogue, Environment, Function, InitFailure, InitPhase, StartError, start};
+use firelet_store::definition::LogFormat;
+use firelet_store::{FunctionVersion, Store, Version};
+use firelet_types::{FunctionName, Scope, limits};
+use parking_lot::RwLock;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::code_cache::CodeCache;
+use crate::group::Group;
+use crate::lease::{LeaseError, Orphan};
+
+/// Requests that may wait for the service; beyond that callers are told that the pool is overloaded.
+const TASKS: usize = 4_096;
+/// How often idle environments are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How environments are kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long an environment stays without work before it is ended.
+    pub idle_lifetime: Duration,
+    /// Idle environments on the node; beyond that those idle longest are ended.
+    pub idle_environments: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { idle_lifetime: Duration::from_secs(300), idle_environments: 256 }
+    }
+}
+
+/// What the service is asked to do.
+pub(crate) enum Task {
+    /// Make an environment for this group.
+    Create(Arc<Group>),
+    /// See an invocation to its end whose caller went away.
+    Finish(Orphan),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    scope: Scope,
+    name: FunctionName,
+    version: Version,
+}
+
+/// The way to the environments of this node; cheap to clone.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    groups: RwLock<HashMap<Key, Arc<Group>>>,
+    tasks: mpsc::Sender<Task>,
+}
+
+/// What makes environments; runs until the server stops.
+pub struct PoolService {
+    options: Options,
+    maker: Arc<Maker>,
+    shared: Arc<Shared>,
+    store: Arc<Store>,
+    tasks: mpsc::Receiver<Task>,
+}
+
+/// All that it takes to make an environment.
+struct Maker {
+    runtime: firelet_runtime::Options,
+    catalogue: Catalogue,
+    code: CodeCache,
+}
+
+impl Pool {
+    /// A pool and the service that does its work.
+    #[must_use]
+    pub fn new(
+        options: Options,
+        runtime: firelet_runtime::Options,
+        catalogue: Catalogue,
+        code: CodeCache,
+        store: Arc<Store>,
+    ) -> (Self, PoolService) {
+        let (sender, tasks) = mpsc::channel(TASKS);
+        let shared = Arc::new(Shared { groups: RwLock::default(), tasks: sender });
+        let maker = Arc::new(Maker { runtime, catalogue, code });
+        let service = PoolService { options, maker, shared: Arc::clone(&shared), store, tasks };
+        (Self { shared }, service)
+    }
+
+    /// The environments of `function` as it is configured now; those of an earlier configuration are retired.
+    #[must_use]
+    pub fn group(&self, function: &Arc<FunctionVersion>) -> Arc<Group> {
+        let key =
+            Key { scope: function.scope.clone(), name: function.name.clone(), version: function.version };
+        if let Some(group) = self.shared.groups.read().get(&key)
+            && is_same_configuration(group.function(), function)
+        {
+            return Arc::clone(group);
+        }
+        let mut groups = self.shared.groups.write();
+        if let Some(group) = groups.get(&key)
+            && is_same_configuration(group.function(), function)
+        {
+            return Arc::clone(group);
+        }
+        let group = Arc::new(Group::new(Arc::clone(function), self.shared.tasks.clone()));
+        let replaced = groups.insert(key, Arc::clone(&group));
+        drop(groups);
+        if let Some(replaced) = replaced {
+            replaced.retire();
+        }
+        group
+    }
+}
+
+/// Whether environments of `old` may serve `new`.
+fn is_same_configuration(old: &FunctionVersion, new: &FunctionVersion) -> bool {
+    old.last_modified == new.last_modified && old.definition == new.definition
+}
+
+impl PoolService {
+    /// Works until `shutdown`; then every environment is ended.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        self.maker.code.sweep().await;
+        let mut work = JoinSet::new();
+        let mut drivers = JoinSet::new();
+        let mut tick = tokio::time::interval(TICK);
+        let mut generation = 0;
+        let (driver_sender, mut new_drivers) = mpsc::unbounded_channel();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(task) = self.tasks.recv() => match task {
+                    Task::Create(group) => {
+                        let (maker, drivers) = (Arc::clone(&self.maker), driver_sender.clone());
+                        work.spawn(async move { group.created(maker.make(group.function(), &drivers).await) });
+                    }
+                    Task::Finish(orphan) => {
+                        work.spawn(orphan.finish());
+                    }
+                },
+                Some(driver) = new_drivers.recv() => {
+                    drivers.spawn(driver);
+                }
+                _ = tick.tick() => self.tend(&mut generation),
+                Some(_) = work.join_next(), if !work.is_empty() => {}
+                Some(_) = drivers.join_next(), if !drivers.is_empty() => {}
+            }
+        }
+        for (_, group) in self.shared.groups.write().drain() {
+            group.retire();
+        }
+    }
+
+    /// Ends what has been idle too long, what is too much, and what the store no longer has.
+    fn tend(&self, generation: &mut u64) {
+        let now = self.store.changes().generation();
+        if *generation != now {
+            *generation = now;
+            self.retire_replaced();
+        }
+        let mut idle = 0;
+        let cutoff = Instant::now().checked_sub(self.options.idle_lifetime);
+        self.shared.groups.write().retain(|_, group| {
+            let Some(cutoff) = cutoff else { return true };
+            let (left, is_used) = group.expire(cutoff);
+            idle += left;
+            is_used
+        });
+        for _ in self.options.idle_environments..idle {
+            let groups = self.shared.groups.read();
+            let oldest = groups.values().filter_map(|group| Some((group.idle_since()?, group)));
+            if let Some((_, group)) = oldest.min_by_key(|(since, _)| *since) {
+                group.evict();
+            }
+        }
+    }
+
+    /// Retires the groups of versions that were deleted or configured anew.
+    fn retire_replaced(&self) {
+        let groups: Vec<Arc<Group>> = self.shared.groups.read().values().cloned().collect();
+        for group in groups {
+            let known = group.function();
+            let current = match self.store.functions().get(&known.scope, &known.name, known.version) {
+                Ok(current) => current,
+                Err(error) => {
+                    tracing::warn!(function = %known.name, %error, "cannot tell whether a function has changed");
+                    continue;
+                }
+            };
+            if !current.is_some_and(|current| is_same_configuration(known, &current)) {
+                let key =
+                    Key { scope: known.scope.clone(), name: known.name.clone(), version: known.version };
+                let mut groups = self.shared.groups.write();
+                if groups.get(&key).is_some_and(|current| Arc::ptr_eq(current, &group)) {
+                    groups.remove(&key);
+                }
+                drop(groups);
+                group.retire();
+            }
+        }
+    }
+}
+
+/// Drives one environment's guest.
+type Driver = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Maker {
+    /// Makes an environment. Where its Init phase takes too long it is made again, with the function's own timeout.
+    async fn make(
+        &self,
+        version: &FunctionVersion,
+        drivers: &mpsc::UnboundedSender<Driver>,
+    ) -> Result<Arc<Environment>, LeaseError> {
+        let function = self.function(version).await?;
+        match self.attempt(&function, limits::INIT_TIMEOUT, InitPhase::Init, drivers).await {
+            Err(LeaseError::Init(failed)) if matches!(failed.failure, InitFailure::TimedOut) => {
+                self.attempt(&function, function.timeout, InitPhase::Invoke, drivers).await
+            }
+            result => result,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        function: &Function,
+        limit: Duration,
+        phase: InitPhase,
+        drivers: &mpsc::UnboundedSender<Driver>,
+    ) -> Result<Arc<Environment>, LeaseError> {
+        let (starting, driver) = start(&self.runtime, function).await.map_err(|error| match error {
+            StartError::Entrypoint(failed) => LeaseError::Init(failed),
+            error => LeaseError::Start(error),
+        })?;
+        drivers.send(Box::pin(driver)).map_err(|_| LeaseError::Stopped)?;
+        let environment = starting.initialise(limit, phase).await.map_err(LeaseError::Init)?;
+        Ok(Arc::new(environment))
+    }
+
+    async fn function(&self, version: &FunctionVersion) -> Result<Function, LeaseError> {
+        let definition = &version.definition;
+        let runtime = definition.runtime.as_deref().unwrap_or_default();
+        let interpreter = self.catalogue.interpreter(runtime).await.map_err(LeaseError::Runtime)?;
+        let code = self.code.directory(&definition.code.sha256).await.map_err(LeaseError::Code)?;
+        let json_log_level = match &definition.logging.format {
+            LogFormat::Text => None,
+            LogFormat::Json { application_level, .. } => Some(application_level.clone()),
+        };
+        Ok(Function {
+            scope: version.scope.clone(),
+            name: version.name.clone(),
+            version: version.version.to_string(),
+            handler: definition.handler.clone().unwrap_or_default(),
+            interpreter,
+            code,
+            memory_megabytes: definition.memory_megabytes,
+            ephemeral_storage_megabytes: definition.ephemeral_storage_megabytes,
+            timeout: definition.timeout,
+            variables: definition.environment.clone().map(|environment| environment.0).unwrap_or_default(),
+            log_group: definition
+                .logging
+                .group
+                .clone()
+                .unwrap_or_else(|| format!("/aws/lambda/{}", version.name)),
+            json_log_level,
+        })
+    }
+}
