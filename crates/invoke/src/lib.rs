@@ -1,1 +1,11 @@
-//! One invocation from accept to answer.
+//! One invocation from accept to answer: which version runs, whether there is room for it, and what comes back.
+//!
+//! Knows callers and no processes; environments are leased from the pool. Knows no HTTP.
+
+mod concurrency;
+mod invoker;
+mod payload;
+mod routing;
+mod trace;
+
+pub use invoker::{Error, Invoker, Options, Request, Response};

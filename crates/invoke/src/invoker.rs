@@ -1,0 +1,248 @@
+//! The synchronous invocation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use firelet_pool::{LeaseError, Pool};
+use firelet_runtime::{Invocation, Outcome, catalogue};
+use firelet_store::{State, Store};
+use firelet_types::{Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, limits};
+
+use crate::concurrency::{Concurrency, Slot};
+use crate::routing::{Route, Routing};
+use crate::{payload, trace};
+
+/// How long an invocation waits for a function that is still being created.
+const PENDING_PATIENCE: Duration = Duration::from_secs(5);
+/// Environments tried when one after the other ends before it takes the invocation.
+const ATTEMPTS: usize = 4;
+
+/// What bounds invocations.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Invocations at one time in an account and Region.
+    pub concurrent_executions: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { concurrent_executions: limits::CONCURRENT_EXECUTIONS }
+    }
+}
+
+/// A call of a function.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The id of the request, which is the invocation's as well.
+    pub request_id: RequestId,
+    /// The account and Region that the function is in.
+    pub scope: Scope,
+    /// The function's name.
+    pub name: FunctionName,
+    /// The version or alias, where the caller named one.
+    pub qualifier: Option<Qualifier>,
+    /// The event.
+    pub payload: Bytes,
+    /// The client context as JSON.
+    pub client_context: Option<String>,
+    /// The value of `X-Amzn-Trace-Id`.
+    pub trace_id: Option<String>,
+}
+
+/// What the function answered.
+#[derive(Debug)]
+pub struct Response {
+    /// The result, or the description of the error.
+    pub payload: Bytes,
+    /// Whether the function failed.
+    pub is_error: bool,
+    /// `$LATEST` or the number of the version that ran.
+    pub executed_version: String,
+    /// The end of the invocation's log.
+    pub log_tail: Bytes,
+    /// The trace header that the function was given.
+    pub trace_id: String,
+}
+
+/// Why a function was not invoked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such function or version.
+    #[error("Function not found: {0}")]
+    NotFound(FunctionArn),
+    /// The payload is not JSON; the text is Jackson's.
+    #[error("Could not parse request body into json: Could not parse payload into json: {0}")]
+    InvalidPayload(String),
+    /// The payload is too large.
+    #[error("{size} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)")]
+    PayloadTooLarge {
+        /// Bytes of the payload.
+        size: u64,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The account runs as many invocations as it may.
+    #[error("Rate Exceeded.")]
+    ConcurrencyExceeded,
+    /// The function cannot be invoked in the state it is in.
+    #[error(
+        "The operation cannot be performed at this time. The function is currently in the following state: {0}"
+    )]
+    NotActive(&'static str),
+    /// Nothing on this host runs the function's runtime.
+    #[error(transparent)]
+    Runtime(catalogue::Error),
+    /// No execution environment could be had.
+    #[error("no execution environment for function {function}")]
+    Environment {
+        /// The function.
+        function: FunctionName,
+        /// What failed.
+        #[source]
+        source: LeaseError,
+    },
+    /// Environments ended one after the other before they took the invocation.
+    #[error("execution environments of function {0} end before they take an invocation")]
+    Undelivered(FunctionName),
+    /// The store could not be read.
+    #[error("cannot look up function {function}")]
+    Store {
+        /// The function.
+        function: FunctionName,
+        /// What failed.
+        #[source]
+        source: firelet_store::Error,
+    },
+}
+
+/// Invokes functions.
+pub struct Invoker {
+    routing: Routing,
+    concurrency: Concurrency,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Invoker {
+    /// An invoker of the functions in `store`, run by `pool`.
+    #[must_use]
+    pub fn new(options: &Options, store: Arc<Store>, pool: Pool, clock: Arc<dyn Clock>) -> Self {
+        let routing = Routing::new(Arc::clone(&store), pool);
+        Self { routing, concurrency: Concurrency::new(options.concurrent_executions), store, clock }
+    }
+
+    /// Runs the function and waits for its answer.
+    ///
+    /// # Errors
+    ///
+    /// When the function was not run; an error of the function itself is a [`Response`].
+    pub async fn invoke(&self, mut request: Request) -> Result<Response, Error> {
+        let arn = FunctionArn {
+            scope: request.scope.clone(),
+            name: request.name.clone(),
+            qualifier: request.qualifier.clone(),
+        };
+        let route = self.invocable(&arn).await?;
+        request.payload = self.check_payload(request.payload)?;
+        let slot = self.concurrency.slot(&request.scope).ok_or(Error::ConcurrencyExceeded)?;
+        self.run(&route, &request, arn, &slot).await
+    }
+
+    /// Everything but running the function: the `DryRun` invocation type.
+    ///
+    /// # Errors
+    ///
+    /// When the function would not be run.
+    pub async fn check(&self, request: Request) -> Result<(), Error> {
+        let arn = FunctionArn { scope: request.scope, name: request.name, qualifier: request.qualifier };
+        self.invocable(&arn).await?;
+        self.check_payload(request.payload).map(drop)
+    }
+
+    fn check_payload(&self, payload: Bytes) -> Result<Bytes, Error> {
+        let limit = limits::REQUEST_PAYLOAD_BYTES;
+        if payload.len() > limit {
+            return Err(Error::PayloadTooLarge { size: payload.len() as u64, limit });
+        }
+        payload::event(payload).map_err(Error::InvalidPayload)
+    }
+
+    /// The environments of a version that can be invoked. One that is still being created is waited for, since
+    /// that takes milliseconds here.
+    async fn invocable(&self, arn: &FunctionArn) -> Result<Route, Error> {
+        let route = self.find(arn)?;
+        if !matches!(route.function.state, State::Pending(_)) {
+            return check_state(route);
+        }
+        let mut changes = self.store.changes().subscribe();
+        let settled = async {
+            loop {
+                let route = self.find(arn)?;
+                if !matches!(route.function.state, State::Pending(_)) || changes.changed().await.is_err() {
+                    return Ok(route);
+                }
+            }
+        };
+        match tokio::time::timeout(PENDING_PATIENCE, settled).await {
+            Ok(route) => check_state(route?),
+            Err(_) => Err(Error::NotActive("Pending")),
+        }
+    }
+
+    fn find(&self, arn: &FunctionArn) -> Result<Route, Error> {
+        let qualifier = arn.qualifier.as_ref().unwrap_or(&Qualifier::Latest);
+        let found = self.routing.find(&arn.scope, &arn.name, qualifier);
+        let found = found.map_err(|source| Error::Store { function: arn.name.clone(), source })?;
+        // A missing function is reported with the version that would have run, recorded from AWS.
+        found
+            .ok_or_else(|| Error::NotFound(FunctionArn { qualifier: Some(qualifier.clone()), ..arn.clone() }))
+    }
+
+    async fn run(
+        &self,
+        route: &Route,
+        request: &Request,
+        arn: FunctionArn,
+        _slot: &Slot,
+    ) -> Result<Response, Error> {
+        let function = &route.function;
+        let trace_id = trace::trace_header(request.trace_id.as_deref(), request.request_id, self.clock.now());
+        let mut invocation = Invocation {
+            request_id: request.request_id,
+            deadline: self.clock.now(),
+            function_arn: arn.to_string(),
+            trace_id: Some(trace_id.clone()),
+            client_context: request.client_context.clone(),
+            payload: request.payload.clone(),
+        };
+        let answer = |outcome: Outcome| Response {
+            payload: outcome.payload,
+            is_error: outcome.is_error,
+            executed_version: function.version.to_string(),
+            log_tail: outcome.log_tail,
+            trace_id,
+        };
+        for _ in 0..ATTEMPTS {
+            let lease = match route.group.lease().await {
+                Ok(lease) => lease,
+                Err(LeaseError::Init(failed)) => return Ok(answer(failed.outcome(request.request_id))),
+                Err(LeaseError::Runtime(error)) => return Err(Error::Runtime(error)),
+                Err(source) => return Err(Error::Environment { function: arn.name, source }),
+            };
+            invocation.deadline = self.clock.now().plus(function.definition.timeout);
+            if let Ok(outcome) = lease.invoke(invocation.clone()).await {
+                return Ok(answer(outcome));
+            }
+        }
+        Err(Error::Undelivered(arn.name))
+    }
+}
+
+fn check_state(route: Route) -> Result<Route, Error> {
+    match route.function.state {
+        State::Active | State::Inactive(_) => Ok(route),
+        State::Pending(_) => Err(Error::NotActive("Pending")),
+        State::Failed(_) => Err(Error::NotActive("Failed")),
+    }
+}
