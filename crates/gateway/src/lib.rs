@@ -1,1 +1,13 @@
-//! The HTTP front: authenticate, route, call, map errors.
+//! The HTTP front: who calls, what is called, and how the answer looks on the wire.
+//!
+//! The only crate that turns errors into statuses. It decides nothing about functions: it decodes, calls
+//! `firelet-control` or `firelet-invoke`, and encodes.
+
+mod body;
+mod dispatch;
+mod error;
+mod internal;
+mod invocation;
+mod server;
+
+pub use server::{Gateway, Services};

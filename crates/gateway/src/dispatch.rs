@@ -1,0 +1,72 @@
+//! Which rule answers which operation of the control plane.
+
+use bytes::Bytes;
+use firelet_api::{ApiError, DecodeRequest, EncodeResponse, EncodedResponse, Operation, Request, Routed};
+use firelet_control::{Control, Error};
+use firelet_types::{RequestId, Scope};
+use http::HeaderMap;
+
+use crate::error::from_control;
+
+/// One request to the API, read but not decoded.
+pub(crate) struct Call<'a> {
+    pub(crate) request_id: RequestId,
+    pub(crate) scope: &'a Scope,
+    pub(crate) routed: &'a Routed,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: Bytes,
+    /// The address by which the client reached this server.
+    pub(crate) base_url: String,
+}
+
+impl Call<'_> {
+    pub(crate) fn request(&self) -> Request<'_> {
+        Request {
+            labels: &self.routed.labels,
+            query: &self.routed.query,
+            headers: self.headers,
+            body: self.body.clone(),
+        }
+    }
+
+    fn decode<I: DecodeRequest>(&self) -> Result<I, ApiError> {
+        Ok(I::decode(&self.request())?)
+    }
+
+    fn answer<O: EncodeResponse>(&self, output: Result<O, Error>) -> Result<EncodedResponse, ApiError> {
+        Ok(output.map_err(|error| from_control(&error))?.encode(self.routed.operation))
+    }
+
+    fn done(&self, output: Result<(), Error>) -> Result<EncodedResponse, ApiError> {
+        output.map_err(|error| from_control(&error))?;
+        Ok(EncodedResponse::empty(self.routed.operation))
+    }
+}
+
+pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedResponse, ApiError> {
+    let scope = call.scope;
+    match call.routed.operation {
+        Operation::CreateFunction => call.answer(control.create_function(scope, call.decode()?).await),
+        Operation::DeleteFunction => call.answer(control.delete_function(scope, call.decode()?).await),
+        Operation::GetAccountSettings => {
+            call.answer(control.get_account_settings(scope, call.decode()?).await)
+        }
+        Operation::GetFunction => {
+            call.answer(control.get_function(scope, call.decode()?, &call.base_url).await)
+        }
+        Operation::GetFunctionConfiguration => {
+            call.answer(control.get_function_configuration(scope, call.decode()?).await)
+        }
+        Operation::ListFunctions => call.answer(control.list_functions(scope, call.decode()?).await),
+        Operation::ListTags => call.answer(control.list_tags(scope, call.decode()?).await),
+        Operation::TagResource => call.done(control.tag_resource(scope, call.decode()?).await),
+        Operation::UntagResource => call.done(control.untag_resource(scope, call.decode()?).await),
+        Operation::UpdateFunctionCode => {
+            call.answer(control.update_function_code(scope, call.decode()?).await)
+        }
+        Operation::UpdateFunctionConfiguration => {
+            call.answer(control.update_function_configuration(scope, call.decode()?).await)
+        }
+        operation => Err(ApiError::not_implemented(operation)),
+    }
+}

@@ -1,0 +1,73 @@
+//! From the errors of the crates below to the errors of the API: the one place that knows both.
+//!
+//! What is not the caller's fault is logged here with its causes, and the caller gets no part of them.
+
+use firelet_api::model::ThrottleReason;
+use firelet_api::{ApiError, ErrorKind};
+use firelet_control::Error as ControlError;
+use firelet_invoke::Error as InvokeError;
+
+/// Seconds after which a throttled caller may try again.
+const RETRY_AFTER: u32 = 1;
+
+pub(crate) fn from_control(error: &ControlError) -> ApiError {
+    let kind = match error {
+        ControlError::InvalidParameter(_) => ErrorKind::InvalidParameterValueException,
+        ControlError::Validation { .. } => ErrorKind::ValidationException,
+        ControlError::NotFound(_) => ErrorKind::ResourceNotFoundException,
+        ControlError::Conflict(_) => ErrorKind::ResourceConflictException,
+        ControlError::OtherAccount | ControlError::CodeLink(_) => ErrorKind::AccessDeniedException,
+        ControlError::RevisionMismatch => ErrorKind::PreconditionFailedException,
+        ControlError::ZippedSize { .. } => ErrorKind::RequestEntityTooLargeException,
+        ControlError::CodeStorageExceeded => ErrorKind::CodeStorageExceededException,
+        ControlError::CodeSigningConfigNotFound { .. } => ErrorKind::CodeSigningConfigNotFoundException,
+        ControlError::Unsupported { .. } => ErrorKind::NotImplemented,
+        ControlError::Store(source) => {
+            log("the control plane", source);
+            ErrorKind::ServiceException
+        }
+    };
+    match error.message() {
+        Some(message) => ApiError::new(kind, message),
+        None => ApiError::without_message(kind),
+    }
+}
+
+pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
+    let kind = match error {
+        InvokeError::NotFound(_) => ErrorKind::ResourceNotFoundException,
+        InvokeError::InvalidPayload(_) => ErrorKind::InvalidRequestContentException,
+        InvokeError::PayloadTooLarge { .. } => ErrorKind::RequestTooLargeException,
+        InvokeError::NotActive(_) => ErrorKind::ResourceConflictException,
+        InvokeError::ConcurrencyExceeded => {
+            let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+            let throttled = ApiError::throttled(reason, error.to_string());
+            return ApiError { retry_after: Some(RETRY_AFTER), ..throttled };
+        }
+        InvokeError::Runtime(_) => {
+            log("an invocation", error);
+            return ApiError::new(ErrorKind::InvalidRuntimeException, error.to_string());
+        }
+        InvokeError::Environment { .. } | InvokeError::Undelivered(_) | InvokeError::Store { .. } => {
+            log("an invocation", error);
+            return internal();
+        }
+    };
+    ApiError::new(kind, error.to_string())
+}
+
+/// An error that is firelet's own, in AWS's words.
+pub(crate) fn internal() -> ApiError {
+    ApiError::new(ErrorKind::ServiceException, "An error occurred and the request cannot be processed.")
+}
+
+/// One line for the operator, with every cause.
+fn log(what: &str, error: &dyn std::error::Error) {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        line = format!("{line}: {source}");
+        cause = source.source();
+    }
+    tracing::error!("{what} failed: {line}");
+}

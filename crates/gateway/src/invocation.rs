@@ -1,0 +1,86 @@
+//! Invoke: from the request to the function and back.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use firelet_api::model::{InvocationRequest, InvocationResponse, InvocationType, LogType};
+use firelet_api::{ApiError, DecodeRequest, EncodeResponse, EncodedResponse, ErrorKind, Operation};
+use firelet_control::name::{self, Target};
+use firelet_invoke::{Request, Response};
+use http::{HeaderName, HeaderValue};
+
+use crate::dispatch::Call;
+use crate::error::{from_control, from_invoke};
+use crate::server::Services;
+
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+pub(crate) async fn invoke(services: &Services, call: Call<'_>) -> Result<EncodedResponse, ApiError> {
+    let input = InvocationRequest::decode(&call.request())?;
+    let invocation_type = input.invocation_type.unwrap_or(InvocationType::RequestResponse);
+    let wants_tail = input.log_type == Some(LogType::Tail);
+    let target = name::resolve(call.scope, &input.function_name, input.qualifier.as_deref())
+        .map_err(|error| from_control(&error))?;
+    let request = request(&call, input, &target)?;
+    match invocation_type {
+        InvocationType::RequestResponse => {
+            let response = services.invoker.invoke(request).await.map_err(|error| from_invoke(&error))?;
+            Ok(answer(response, wants_tail))
+        }
+        InvocationType::DryRun => {
+            services.invoker.check(request).await.map_err(|error| from_invoke(&error))?;
+            let output = InvocationResponse { status_code: Some(204), ..InvocationResponse::default() };
+            Ok(output.encode(Operation::Invoke))
+        }
+        InvocationType::Event => Err(ApiError::new(
+            ErrorKind::NotImplemented,
+            "firelet does not implement Invoke with the invocation type Event yet.",
+        )),
+    }
+}
+
+fn request(call: &Call<'_>, input: InvocationRequest, target: &Target) -> Result<Request, ApiError> {
+    let function = target.function().map_err(|_| latest_not_found(target))?;
+    Ok(Request {
+        request_id: call.request_id,
+        scope: call.scope.clone(),
+        name: function,
+        qualifier: target.qualifier.clone(),
+        payload: input.payload.unwrap_or_default(),
+        client_context: input.client_context.as_deref().map(client_context).transpose()?,
+        trace_id: call.headers.get(TRACE_ID).and_then(|value| value.to_str().ok()).map(str::to_owned),
+    })
+}
+
+/// Invoke reports a function that is not there with the version that would have run.
+fn latest_not_found(target: &Target) -> ApiError {
+    let qualifier = target.qualifier.clone().or(Some(firelet_types::Qualifier::Latest));
+    from_control(&Target { qualifier, ..target.clone() }.not_found())
+}
+
+/// The client context travels as base64 and reaches the function as JSON.
+fn client_context(encoded: &str) -> Result<String, ApiError> {
+    let decoded = BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.filter(|text| serde_json::from_str::<serde_json::Map<_, _>>(text).is_ok()).ok_or_else(|| {
+        ApiError::new(
+            ErrorKind::InvalidRequestContentException,
+            "Client context must be a valid Base64-encoded JSON object.",
+        )
+    })
+}
+
+fn answer(response: Response, wants_tail: bool) -> EncodedResponse {
+    let output = InvocationResponse {
+        status_code: Some(200),
+        function_error: response.is_error.then(|| "Unhandled".to_owned()),
+        log_result: wants_tail.then(|| BASE64_STANDARD.encode(&response.log_tail)),
+        payload: Some(response.payload).filter(|payload: &Bytes| !payload.is_empty()),
+        executed_version: Some(response.executed_version),
+        durable_execution_arn: None,
+    };
+    let mut encoded = output.encode(Operation::Invoke);
+    if let Ok(trace_id) = HeaderValue::try_from(response.trace_id) {
+        encoded.headers.push((TRACE_ID, trace_id));
+    }
+    encoded
+}
