@@ -1,0 +1,55 @@
+//! The commands, and what they take.
+
+mod doctor;
+mod invoke;
+mod logs;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::serve;
+
+/// What firelet can be told to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the Lambda API.
+    Serve(Box<serve::ServeArguments>),
+    /// Invoke a function and print its answer.
+    Invoke(invoke::InvokeArguments),
+    /// Print the log of a function.
+    Logs(logs::LogsArguments),
+    /// Say what this host lets firelet enforce, and which runtimes it has.
+    Doctor(doctor::DoctorArguments),
+    /// Print the version.
+    Version,
+}
+
+/// How commands reach the server.
+#[derive(Debug, Args)]
+pub(crate) struct Endpoint {
+    /// The server's address.
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL", default_value = "http://127.0.0.1:4566")]
+    pub(crate) endpoint: String,
+    /// The account, as 12 digits; it is the access key id that AWS clients would use.
+    #[arg(long, value_name = "ACCOUNT", env = "AWS_ACCESS_KEY_ID", hide_env_values = true)]
+    pub(crate) account: Option<String>,
+    /// The Region.
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = "us-east-1")]
+    pub(crate) region: String,
+}
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Serve(arguments) => serve::run(&arguments),
+            Self::Invoke(arguments) => invoke::run(&arguments),
+            Self::Logs(arguments) => logs::run(&arguments),
+            Self::Doctor(arguments) => doctor::run(&arguments),
+            Self::Version => {
+                anstream::println!("firelet {}", env!("CARGO_PKG_VERSION"));
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}

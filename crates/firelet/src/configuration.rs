@@ -1,0 +1,117 @@
+//! Settings of the server, from the command line and the environment.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use firelet_control::code_source::{CodeSource, CodeSourceOptions, Credentials};
+
+/// Serve the Lambda API.
+///
+/// Everything that firelet keeps is below the data directory; give each server its own. AWS clients reach the server
+/// with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any credentials: an access key id of 12 digits names the account.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    /// The folder for functions, their code and their logs; made if it is missing.
+    #[arg(long, value_name = "DIR", env = "FIRELET_DATA_DIR", default_value = "./firelet-data")]
+    pub(crate) data_dir: PathBuf,
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "FIRELET_LISTEN", default_value = "127.0.0.1:4566")]
+    pub(crate) listen: SocketAddr,
+    /// Listen beyond loopback although signatures are not verified yet: whoever reaches the port can run code here.
+    #[arg(long)]
+    pub(crate) insecure_listen_beyond_loopback: bool,
+    /// The network of functions.
+    #[arg(long, value_enum, env = "FIRELET_NETWORK", default_value_t = NetworkArgument::Isolated)]
+    pub(crate) network: NetworkArgument,
+    /// The program that serves a runtime, in place of the one firelet finds. May be given several times.
+    #[arg(long, value_name = "RUNTIME=PROGRAM", value_parser = runtime)]
+    pub(crate) runtime: Vec<(String, PathBuf)>,
+    /// Invocations at one time in each account and Region.
+    #[arg(long, value_name = "COUNT", env = "FIRELET_CONCURRENT_EXECUTIONS", default_value_t = 1_000)]
+    pub(crate) concurrent_executions: u32,
+    /// Seconds after which an execution environment without work is ended.
+    #[arg(long, value_name = "SECONDS", env = "FIRELET_IDLE_SECONDS", default_value_t = 300)]
+    pub(crate) idle_seconds: u64,
+    /// Execution environments kept without work; beyond that those idle longest are ended.
+    #[arg(long, value_name = "COUNT", env = "FIRELET_IDLE_ENVIRONMENTS", default_value_t = 256)]
+    pub(crate) idle_environments: usize,
+    #[command(flatten)]
+    pub(crate) s3: S3Arguments,
+}
+
+/// Where code in S3 comes from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Code from S3")]
+pub(crate) struct S3Arguments {
+    /// The S3-compatible service that S3Bucket and S3Key of a request name objects in.
+    #[arg(long, value_name = "URL", env = "FIRELET_S3_ENDPOINT")]
+    pub(crate) s3_endpoint: Option<String>,
+    /// The Region that requests to it are signed for.
+    #[arg(long, value_name = "REGION", env = "FIRELET_S3_REGION", default_value = "us-east-1")]
+    pub(crate) s3_region: String,
+    /// The access key id for it; requests are not signed without one.
+    #[arg(long, value_name = "ID", env = "FIRELET_S3_ACCESS_KEY_ID", hide_env_values = true)]
+    pub(crate) s3_access_key_id: Option<String>,
+    /// The secret access key; best given through the environment.
+    #[arg(long, value_name = "SECRET", env = "FIRELET_S3_SECRET_ACCESS_KEY", hide_env_values = true)]
+    pub(crate) s3_secret_access_key: Option<String>,
+}
+
+/// The network of functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkArgument {
+    /// Loopback only, a network of its own for each execution environment.
+    Isolated,
+    /// The host's network. For development: functions reach whatever the host reaches.
+    Host,
+}
+
+fn runtime(text: &str) -> Result<(String, PathBuf), String> {
+    let (runtime, program) = text.split_once('=').ok_or("write it as RUNTIME=PROGRAM")?;
+    Ok((runtime.to_owned(), PathBuf::from(program)))
+}
+
+impl ServeArguments {
+    pub(crate) fn pool(&self) -> firelet_pool::Options {
+        firelet_pool::Options {
+            idle_lifetime: Duration::from_secs(self.idle_seconds),
+            idle_environments: self.idle_environments,
+        }
+    }
+
+    pub(crate) fn runtimes(&self) -> HashMap<String, PathBuf> {
+        self.runtime.iter().cloned().collect()
+    }
+}
+
+impl S3Arguments {
+    /// The store that code may come from, if one is configured.
+    pub(crate) fn code_source(&self) -> anyhow::Result<Option<CodeSource>> {
+        let Some(endpoint) = self.s3_endpoint.clone() else { return Ok(None) };
+        let credentials = match (&self.s3_access_key_id, &self.s3_secret_access_key) {
+            (Some(access_key_id), Some(secret_access_key)) => Some(Credentials {
+                access_key_id: access_key_id.clone(),
+                secret_access_key: secret_access_key.clone(),
+                session_token: None,
+            }),
+            (None, None) => None,
+            _ => bail!("--s3-access-key-id and --s3-secret-access-key go together; give both or neither"),
+        };
+        let region = self.s3_region.parse().context("--s3-region")?;
+        let options = CodeSourceOptions { endpoint, region, credentials };
+        Ok(Some(CodeSource::new(options).context("--s3-endpoint")?))
+    }
+}
+
+impl From<NetworkArgument> for firelet_sandbox::Network {
+    fn from(argument: NetworkArgument) -> Self {
+        match argument {
+            NetworkArgument::Isolated => Self::Isolated,
+            NetworkArgument::Host => Self::Host,
+        }
+    }
+}
