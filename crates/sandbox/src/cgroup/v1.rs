@@ -6,6 +6,7 @@ use crate::cgroup::{Controller, Limits, Member, MemoryFiles, quota, weight};
 use crate::error::Failure;
 use crate::sandbox::GaugeKind;
 
+/// What a new cgroup has, in microseconds.
 const PERIOD: u64 = 100_000;
 
 pub(super) fn limit(member: &Member, controller: Controller, limits: Limits) -> Result<(), Failure> {
@@ -17,7 +18,6 @@ pub(super) fn limit(member: &Member, controller: Controller, limits: Limits) -> 
         }
         Controller::Cpu => {
             member.write("cpu.shares", &weight(limits.cpu, 1024, 2, 262_144).to_string())?;
-            member.write_if_there("cpu.cfs_period_us", &PERIOD.to_string())?;
             member.write_if_there("cpu.cfs_quota_us", &quota(limits.cpu, PERIOD).to_string())
         }
         Controller::Processes => member.write("pids.max", &limits.processes.to_string()),

@@ -3,9 +3,9 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
-use firelet_sandbox::{End, Error, Launcher, Step};
+use firelet_sandbox::{End, Error, Launcher, Options, Step, read_exit};
 
 use super::harness::Test;
 use super::world::{World, finish, mount, options, shell, spec, wait_for};
@@ -26,6 +26,8 @@ pub(crate) const TESTS: &[Test] = &[
         "a_killed_server_leaves_nothing_after_the_next_start",
         a_killed_server_leaves_nothing_after_the_next_start,
     ),
+    ("a_kill_in_the_middle_of_launches_leaves_nothing", a_kill_in_the_middle_of_launches_leaves_nothing),
+    ("a_dead_helper_is_told", a_dead_helper_is_told),
     ("a_second_launcher_of_the_same_data_directory_is_refused", a_second_launcher_is_refused),
     ("users_are_used_again_once_their_sandbox_is_gone", users_are_used_again),
     ("launches_from_several_threads_do_not_disturb_each_other", launches_from_several_threads),
@@ -102,46 +104,63 @@ fn cgroups_of(instance: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Host processes of sandboxes, found by the user range that only these tests use, and helpers by name.
-fn processes_with(text: &str) -> usize {
+/// Host processes that run as users of this world: first processes and guests.
+fn processes_of(options: &Options) -> usize {
+    let users = options.first_user_id..options.first_user_id + options.user_id_count;
     let processes = fs::read_dir("/proc").unwrap().flatten();
-    processes
-        .filter(|process| {
-            let status = fs::read_to_string(process.path().join("status")).unwrap_or_default();
-            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            !status.contains("State:\tZ") && String::from_utf8_lossy(&line).contains(text)
+    let statuses = processes.filter_map(|process| fs::read_to_string(process.path().join("status")).ok());
+    statuses
+        .filter(|status| {
+            let user = status
+                .lines()
+                .find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
+            user.is_some_and(|user| users.contains(&user))
         })
         .count()
 }
 
-fn a_dropped_launcher_leaves_nothing() {
-    let world = World::new();
-    let instance = world.options.instance.clone();
-    let sandbox = world.launcher.launch(&shell("sleep 1001")).unwrap();
-    wait_for("the guest", || (processes_with("sleep\x001001") == 1).then_some(()));
-    assert!(!cgroups_of(&instance).is_empty());
-    drop(world);
-    wait_for("the guest's end", || (processes_with("sleep\x001001") == 0).then_some(()));
-    assert_eq!(cgroups_of(&instance), Vec::<PathBuf>::new());
-    drop(sandbox);
+fn wait_until_gone(options: &Options) {
+    wait_for("the end of all processes", || (processes_of(options) == 0).then_some(()));
 }
 
-fn server(directory: &Path) -> (Child, i32) {
-    let mut server = Command::new("/proc/self/exe")
-        .args(["role-server".as_ref(), directory.as_os_str()])
+fn a_dropped_launcher_leaves_nothing() {
+    let World { launcher, options, directory } = World::new();
+    let sandbox = launcher.launch(&shell("sleep 1000")).unwrap();
+    wait_for("first process, shell and sleep", || (processes_of(&options) == 3).then_some(()));
+    assert!(!cgroups_of(&options.instance).is_empty());
+    drop(launcher);
+    wait_until_gone(&options);
+    assert_eq!(cgroups_of(&options.instance), Vec::<PathBuf>::new());
+    drop((sandbox, directory));
+}
+
+struct Server {
+    process: Child,
+    output: BufReader<ChildStdout>,
+    helper: String,
+}
+
+fn server(role: &str, directory: &Path) -> Server {
+    let mut process = Command::new("/proc/self/exe")
+        .args([role.as_ref(), directory.as_os_str()])
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
     let mut line = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let helper = line.trim().parse().unwrap();
-    (server, helper)
+    output.read_line(&mut line).unwrap();
+    Server { process, output, helper: line.trim().into() }
+}
+
+fn kill(process: &str) {
+    assert!(Command::new("kill").args(["-9", process]).status().unwrap().success());
 }
 
 fn check_next_start(directory: &Path) {
     let options = options(directory);
     let launcher = Launcher::start(&options).unwrap();
-    assert_eq!(processes_with("sleep\x001000"), 0);
+    wait_until_gone(&options);
     drop(launcher);
     assert_eq!(cgroups_of(&options.instance), Vec::<PathBuf>::new());
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
@@ -151,19 +170,46 @@ fn check_next_start(directory: &Path) {
 
 fn a_killed_helper_leaves_nothing_after_the_next_start() {
     let directory = tempfile::tempdir().unwrap();
-    let (mut server, helper) = server(directory.path());
-    Command::new("kill").args(["-9", &helper.to_string()]).status().unwrap();
-    server.kill().unwrap();
-    server.wait().unwrap();
+    let mut server = server("role-server", directory.path());
+    kill(&server.helper);
+    wait_until_gone(&options(directory.path()));
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
     check_next_start(directory.path());
 }
 
 fn a_killed_server_leaves_nothing_after_the_next_start() {
     let directory = tempfile::tempdir().unwrap();
-    let (mut server, _) = server(directory.path());
-    server.kill().unwrap();
-    server.wait().unwrap();
+    let mut server = server("role-server", directory.path());
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
     check_next_start(directory.path());
+}
+
+fn a_kill_in_the_middle_of_launches_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..12 {
+        let mut server = server("role-churn", directory.path());
+        for _ in 0..round {
+            server.output.read_line(&mut String::new()).unwrap();
+        }
+        if round % 2 == 0 {
+            kill(&server.helper);
+        }
+        server.process.kill().unwrap();
+        server.process.wait().unwrap();
+        check_next_start(directory.path());
+    }
+}
+
+fn a_dead_helper_is_told() {
+    let world = World::new();
+    let mut sandbox = world.launcher.launch(&shell("sleep 1000")).unwrap();
+    kill(&world.launcher.helper_id().to_string());
+    let error = wait_for("the error", || world.launcher.launch(&shell("true")).err());
+    assert!(matches!(error, Error::HelperEnded), "{error}");
+    let exit = sandbox.take_exit();
+    assert_eq!(wait_for("the end of the sandbox", || read_exit(&exit).ok()), None);
 }
 
 fn a_second_launcher_is_refused() {
@@ -179,8 +225,8 @@ fn users_are_used_again() {
     let mut options = options(directory.path());
     options.user_id_count = 3;
     let launcher = Launcher::start(&options).unwrap();
-    let first = launcher.launch(&shell("sleep 1002")).unwrap();
-    let second = launcher.launch(&shell("sleep 1002")).unwrap();
+    let first = launcher.launch(&shell("sleep 1000")).unwrap();
+    let second = launcher.launch(&shell("sleep 1000")).unwrap();
     let error = launcher.launch(&shell("true")).unwrap_err();
     assert!(matches!(&error, Error::Isolate { step: Step::TakeUser, .. }), "{error}");
     drop(first);

@@ -1,6 +1,7 @@
 //! The world of one test: a launcher with its own scratch directory and instance, and programs run in its sandboxes.
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use firelet_sandbox::{Cpu, End, Launcher, Mount, Network, Options, Sandbox, Spec, read_exit};
 
 pub(crate) const MB: u64 = 1024 * 1024;
+const USERS: u32 = 64;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A launcher, and a directory that goes away with it.
@@ -62,7 +64,11 @@ pub(crate) fn options(directory: &Path) -> Options {
     let scratch = directory.join("scratch");
     fs::create_dir_all(&scratch).unwrap();
     let name = directory.file_name().unwrap().to_str().unwrap().trim_start_matches('.').to_owned();
-    Options { instance: format!("test-{name}"), scratch, first_user_id: 2_000_000, user_id_count: 64 }
+    let mut hash = DefaultHasher::new();
+    name.hash(&mut hash);
+    // A range of its own, by which the processes of this world are found.
+    let first_user_id = 1_000_000_000 + u32::try_from(hash.finish() % 1_000_000).unwrap() * USERS;
+    Options { instance: format!("test-{name}"), scratch, first_user_id, user_id_count: USERS }
 }
 
 /// A modest sandbox.
@@ -146,6 +152,16 @@ pub(crate) fn play(role: &str) -> ExitCode {
             println!("{}", launcher.helper_id());
             std::thread::park();
             ExitCode::FAILURE
+        }
+        // A server that is killed while it launches.
+        "role-churn" => {
+            let launcher = Launcher::start(&options(&directory)).unwrap();
+            println!("{}", launcher.helper_id());
+            loop {
+                let sandbox = launcher.launch(&shell("setsid sleep 1000 & wait"));
+                println!("launched");
+                drop(sandbox);
+            }
         }
         // A guest with threads.
         "role-threads" => {
