@@ -8,5 +8,6 @@ mod code_source;
 mod configuration;
 mod list;
 mod names;
+mod random;
 mod states;
 mod tags;

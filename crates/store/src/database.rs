@@ -4,6 +4,8 @@
 
 mod migration;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;

@@ -6,7 +6,7 @@
 mod entry;
 mod row;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,6 +9,8 @@ pub mod changes;
 pub mod definition;
 pub mod function;
 
+#[cfg(test)]
+mod crash;
 mod data_directory;
 mod database;
 mod error;

@@ -23,8 +23,12 @@ fn a_second_server_on_the_same_directory_is_refused_by_name() {
 fn only_the_user_can_look_inside() {
     let folder = tempfile::tempdir().unwrap();
     let _store = Store::open(&options(&folder)).unwrap();
-    let mode = std::fs::metadata(&options(&folder).data_directory).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
+    let root = options(&folder).data_directory;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&root), 0o700);
+    for file in ["firelet.db", "firelet.db-wal", "firelet.db-shm", "lock"] {
+        assert_eq!(mode(&root.join(file)), 0o600, "{file}");
+    }
 }
 
 #[test]

@@ -4,13 +4,13 @@ use firelet_api::model;
 use firelet_store::definition::Code;
 use firelet_store::function::Entry;
 use firelet_store::{Blob, Definition, FunctionVersion, LastUpdate};
-use firelet_types::Scope;
+use firelet_types::{RevisionId, Scope, Timestamp};
 
 use crate::configuration::{Changes, Context, architecture, clearable};
 use crate::control::Control;
 use crate::describe::{Detail, describe};
 use crate::error::Error;
-use crate::name::resolve;
+use crate::name::{Target, resolve};
 use crate::package::{self, Source};
 
 use super::publish::publish;
@@ -69,28 +69,14 @@ impl Control {
         let blob = self.take_package(Source::of_update(&request)?).await?;
         let replacement = Replacement {
             code: Code { sha256: blob.sha256, size_bytes: blob.size_bytes },
+            target,
             request,
+            revisions: [self.new_revision(), self.new_revision()],
+            now: self.clock.now(),
             code_storage_bytes: self.quotas.code_storage_bytes,
         };
-        let (revisions, now) = ([self.new_revision(), self.new_revision()], self.clock.now());
-        let decide = move |entry: &mut Entry<'_>| -> Result<FunctionVersion, Error> {
-            let before = updatable(entry, &target, replacement.request.revision_id.as_deref())?;
-            let definition = replacement.apply(before.definition.clone());
-            if replacement.request.dry_run == Some(true) {
-                return Ok(FunctionVersion { definition, ..before });
-            }
-            let [revision, published_revision] = revisions;
-            let last_update = Some(LastUpdate::InProgress(creating()));
-            let after = FunctionVersion { definition, revision, last_modified: now, last_update, ..before };
-            entry.put(&after)?;
-            let publishes = replacement.request.publish == Some(true);
-            let answer = if publishes { publish(entry, &after, published_revision)? } else { after };
-            if entry.usage()?.code_bytes > replacement.code_storage_bytes {
-                return Err(Error::CodeStorageExceeded);
-            }
-            Ok(answer)
-        };
-        let updated = self.store.functions().update(scope, &name, decide).await?;
+        let updated =
+            self.store.functions().update(scope, &name, move |entry| replacement.apply(entry)).await?;
         drop(blob);
         Ok(describe(&updated, None, Detail::Full))
     }
@@ -116,13 +102,34 @@ impl Control {
 
 /// New code for a function.
 struct Replacement {
+    target: Target,
     code: Code,
     request: model::UpdateFunctionCodeRequest,
+    revisions: [RevisionId; 2],
+    now: Timestamp,
     code_storage_bytes: u64,
 }
 
 impl Replacement {
-    fn apply(&self, before: Definition) -> Definition {
+    fn apply(self, entry: &mut Entry<'_>) -> Result<FunctionVersion, Error> {
+        let before = updatable(entry, &self.target, self.request.revision_id.as_deref())?;
+        let definition = self.define(before.definition.clone());
+        if self.request.dry_run == Some(true) {
+            return Ok(FunctionVersion { definition, ..before });
+        }
+        let [revision, published_revision] = self.revisions;
+        let last_update = Some(LastUpdate::InProgress(creating()));
+        let after = FunctionVersion { definition, revision, last_modified: self.now, last_update, ..before };
+        entry.put(&after)?;
+        let publishes = self.request.publish == Some(true);
+        let answer = if publishes { publish(entry, &after, published_revision)? } else { after };
+        if entry.usage()?.code_bytes > self.code_storage_bytes {
+            return Err(Error::CodeStorageExceeded);
+        }
+        Ok(answer)
+    }
+
+    fn define(&self, before: Definition) -> Definition {
         let architectures = self.request.architectures.as_deref();
         Definition {
             code: self.code,

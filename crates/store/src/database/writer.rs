@@ -1,6 +1,8 @@
 //! The one thread that writes. It takes all waiting operations into one transaction, each in its own savepoint,
 //! and answers them after the commit: one fsync serves everybody who waited for it.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const KEPT_STATEMENTS: usize = 128;
 
 pub(super) fn connect(path: &Path) -> Result<Connection, Error> {
+    create_private(path).map_err(Error::file("create", path))?;
     let error = || Error::database("open the database");
     let connection = Connection::open(path).map_err(error())?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(error())?;
@@ -31,6 +34,12 @@ pub(super) fn connect(path: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "synchronous", "full").map_err(error())?;
     connection.pragma_update(None, "foreign_keys", true).map_err(error())?;
     Ok(connection)
+}
+
+/// Makes the file before SQLite does: what is in it, such as environment variables, is for this user only. The
+/// files that SQLite adds get the same permissions.
+fn create_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(|_| ())
 }
 
 /// What became of an operation inside the transaction.

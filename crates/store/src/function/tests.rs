@@ -8,7 +8,7 @@ use crate::definition::{
 };
 use crate::{Options, Store};
 
-fn scope() -> Scope {
+pub(crate) fn scope() -> Scope {
     Scope { account: AccountId::local(), region: Region::local() }
 }
 
@@ -16,7 +16,7 @@ fn open(folder: &tempfile::TempDir) -> Store {
     Store::open(&Options { data_directory: folder.path().join("data") }).unwrap()
 }
 
-fn record(name: &str, version: Version, code_bytes: u64) -> FunctionVersion {
+pub(crate) fn record(name: &str, version: Version, code_bytes: u64) -> FunctionVersion {
     FunctionVersion {
         scope: scope(),
         name: name.parse().unwrap(),
