@@ -1,6 +1,15 @@
 //! The project's own commands: `cargo xtask --help` lists them. One module a command.
 
+mod check;
 mod codegen;
+mod commands;
+mod demo;
+mod examples;
+mod lambda;
+mod progress;
+mod server;
+mod test;
+mod tidy;
 
 use std::path::PathBuf;
 
@@ -19,12 +28,27 @@ struct Arguments {
 enum Command {
     /// Generate the Lambda wire crate and the coverage page from the service model in `api/`.
     Codegen(codegen::Options),
+    /// Check format, lints, the shape of the project and that generated code is fresh.
+    Check,
+    /// Check the levels of the crates and the shape of files.
+    Tidy,
+    /// Build the example functions into zips.
+    Examples,
+    /// Build firelet, deploy and invoke the examples, and stay up for more.
+    Demo(demo::Options),
+    /// Run all tests, and install what they need under the target directory.
+    Test(test::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     let root = workspace_root()?;
     match Arguments::parse().command {
         Command::Codegen(options) => codegen::run(&root, &options),
+        Command::Check => check::run_all(&root),
+        Command::Tidy => tidy::run(&root),
+        Command::Examples => examples::run(&root),
+        Command::Demo(options) => demo::run(&root, &options),
+        Command::Test(options) => test::run(&root, &options),
     }
 }
 
