@@ -131,12 +131,10 @@ impl Cgroups {
         for place in &self.places {
             let path = place.base.join(name);
             make_directory(&path).at(Step::CreateCgroup, &path.to_string_lossy())?;
-            let directory = File::open(&path).at(Step::CreateCgroup, &path.to_string_lossy())?;
             group.members.push(Member {
                 version: place.version,
                 controllers: place.controllers.clone(),
                 path,
-                directory: directory.into(),
             });
         }
         Ok(group)
@@ -161,7 +159,6 @@ struct Member {
     version: Version,
     controllers: Vec<Controller>,
     path: PathBuf,
-    directory: OwnedFd,
 }
 
 impl Member {
@@ -236,7 +233,7 @@ impl Group {
             match member.version {
                 Version::V1 => entrance.files.push(member.open("tasks", true)?),
                 Version::V2 => {
-                    let directory = member.directory.try_clone();
+                    let directory = File::open(&member.path).map(OwnedFd::from);
                     entrance.directory =
                         Some(directory.at(Step::JoinCgroup, &member.path.to_string_lossy())?);
                 }

@@ -299,6 +299,7 @@ impl Helper {
                 users: self.ground.users,
                 guest: self.ground.users.guest(spare.slot),
                 proc: self.ground.proc,
+                niceness: self.ground.guest_niceness,
                 launch,
                 user_namespace: spare.user_namespace.as_ref().map(AsFd::as_fd),
                 network: isolated.then(|| spare.network.namespace.as_fd()),

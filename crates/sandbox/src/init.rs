@@ -38,6 +38,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) users: Users,
     pub(crate) guest: u32,
     pub(crate) proc: bool,
+    pub(crate) niceness: i32,
     pub(crate) launch: &'a mut Launch,
     pub(crate) user_namespace: Option<BorrowedFd<'a>>,
     pub(crate) network: Option<BorrowedFd<'a>>,
@@ -140,6 +141,7 @@ fn become_guest(plan: &Plan<'_>) -> Result<std::convert::Infallible, Failure> {
     sys::redirect(plan.pipes.output, 2).at(Step::Redirect, "")?;
     enter_user_namespace(plan)?;
     limits::apply(plan.launch.processes)?;
+    limits::stop_haste(plan.niceness)?;
     drop_bounding_set()?;
     let (user, group) =
         if plan.user_namespace.is_some() { (GUEST_USER, GUEST_GROUP) } else { (plan.guest, plan.guest) };

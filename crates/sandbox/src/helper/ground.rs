@@ -31,6 +31,7 @@ pub(super) struct Ground {
     pub(super) users: Users,
     pub(super) user_namespaces: bool,
     pub(super) proc: bool,
+    pub(super) guest_niceness: i32,
     pub(super) root: Root,
     pub(super) filter: Filter,
     pub(super) cgroups: Cgroups,
@@ -105,6 +106,7 @@ fn prepare(options: &Options) -> Result<(Ground, Enforcement), Failure> {
         users,
         user_namespaces,
         proc: proc.is_ok(),
+        guest_niceness: limits::hasten(),
         root,
         filter: Filter::compile()?,
         cgroups,
@@ -134,11 +136,27 @@ fn users(options: &Options) -> Users {
     let needed =
         CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::CHOWN;
     let held = rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.effective);
-    if held.contains(needed) && options.user_id_count > 1 {
-        Users::Range { first: options.first_user_id, count: options.user_id_count }
+    let (first, count) = (options.first_user_id, options.user_id_count);
+    let has_range = |file| std::fs::read_to_string(file).is_ok_and(|map| holds_range(&map, first, count));
+    if held.contains(needed)
+        && count > 1
+        && has_range("/proc/self/uid_map")
+        && has_range("/proc/self/gid_map")
+    {
+        Users::Range { first, count }
     } else {
         Users::Own
     }
+}
+
+/// Whether a user namespace has all these ids: the root of a rootless container has only few.
+fn holds_range(map: &str, first: u32, count: u32) -> bool {
+    let end = u64::from(first) + u64::from(count);
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().unwrap_or(0));
+        let (start, length) = (numbers.next().unwrap_or(0), numbers.nth(1).unwrap_or(0));
+        start <= u64::from(first) && end <= start.saturating_add(length)
+    })
 }
 
 /// Mounts `/proc` as a sandbox would, in a child that then ends. Also proves that the namespaces can be had at all.
@@ -251,4 +269,17 @@ fn processes_status(cgroups: &Cgroups) -> EnforcementStatus {
         return EnforcementStatus::Enforced;
     }
     EnforcementStatus::Limited("by a resource limit of each sandbox's user namespace, not by a cgroup".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rootless_container_has_no_range_to_give() {
+        assert!(holds_range("         0          0 4294967295\n", 1_000_000, 65_536));
+        assert!(!holds_range("0 1000 1\n1 100000 65536\n", 1_000_000, 65_536));
+        assert!(holds_range("0 1000 1\n1 100000 65536\n", 1, 65_536));
+        assert!(!holds_range("", 1, 2));
+    }
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
-use firelet_sandbox::{End, EnforcementStatus, Network, item};
+use firelet_sandbox::{End, EnforcementStatus, Network};
 
 use super::harness::Test;
 use super::world::{World, finish, mount, python, read_all, shell, wait_for};
@@ -23,10 +23,14 @@ pub(crate) const TESTS: &[Test] = &[
     ("two_sandboxes_have_different_host_users", different_host_users),
     ("dangerous_system_calls_are_refused", dangerous_calls_are_refused),
     ("foreign_call_tables_kill", foreign_tables_kill),
+    ("the_guest_is_as_nice_as_the_server", niceness_is_the_servers),
     ("signals_arrive_with_their_defaults", signals_are_default),
     ("the_network_has_only_loopback_and_the_listener", network_is_isolated),
     ("the_host_network_can_be_shared", host_network),
     ("an_ordinary_user_can_launch_too", an_ordinary_user_can_launch),
+    ("root_of_a_rootless_container_can_launch_too", root_of_a_rootless_container_can_launch),
+    ("a_refused_proc_is_told", a_refused_proc_is_told),
+    ("refused_user_namespaces_are_told_with_a_remedy", refused_user_namespaces_are_told_with_a_remedy),
 ];
 
 fn everything_is_enforced() {
@@ -216,6 +220,12 @@ fn foreign_tables_kill() {
     assert_eq!(outcome.status, Some((End::Signaled(31), false)));
 }
 
+fn niceness_is_the_servers() {
+    let output = World::new().python("import os; print(os.getpriority(os.PRIO_PROCESS, 0))").output;
+    let ours = rustix::process::getpriority_process(None).unwrap();
+    assert_eq!(output, format!("{ours}\n"));
+}
+
 fn signals_are_default() {
     let output = World::new().shell("grep -E 'Sig(Blk|Ign)|ShdPnd' /proc/self/status").output;
     assert_eq!(output, "ShdPnd:\t0000000000000000\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
@@ -260,32 +270,55 @@ fn host_network() {
     assert_eq!(finish(sandbox).output, "connected\n");
 }
 
-fn an_ordinary_user_can_launch() {
+/// What a launcher of the user nobody prints, after `prepare` ran as root and inside of `wrapper`.
+fn as_ordinary_user(prepare: &str, wrapper: &str) -> String {
     let directory = tempfile::tempdir_in("/tmp").unwrap();
-    let scratch = directory.path().join("scratch");
-    std::fs::create_dir(&scratch).unwrap();
-    let program = directory.path().join("program");
-    std::fs::copy("/proc/self/exe", &program).unwrap();
-    let nobody = Command::new("chown").args(["-R", "65534:65534"]).arg(directory.path()).status().unwrap();
-    assert!(nobody.success());
-    let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"])
-        .args([program.as_os_str(), "role-ordinary".as_ref(), directory.path().as_os_str()])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    for expected in [
+    let path = directory.path().display();
+    let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all";
+    let script = format!(
+        "set -e; mkdir {path}/scratch; cp /proc/{}/exe {path}/program; chown -R 65534:65534 {path}; {prepare}; \
+         exec {nobody} {wrapper} {path}/program role-ordinary {path}",
+        std::process::id()
+    );
+    let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+fn check_ordinary(output: &str, more: &[&str]) {
+    let always = [
         "user namespace: Enforced\n",
         "own user id for each sandbox: NotEnforced",
         "memory limit: NotEnforced",
-        "own /proc: Enforced\n",
         "\n993\n990\n",
-        "CapBnd:\t0000000000000000\n",
         "\n2\nx\n",
         "Some((Exited(0), false))",
-    ] {
-        assert!(text.contains(expected), "{expected} is not in {text}{errors}");
+    ];
+    for expected in always.iter().chain(more) {
+        assert!(output.contains(expected), "{expected:?} is not in {output}");
     }
-    assert_eq!(item::MEMORY, "memory limit");
+}
+
+fn an_ordinary_user_can_launch() {
+    let output = as_ordinary_user("true", "");
+    check_ordinary(&output, &["own /proc: Enforced\n", "CapBnd:\t0000000000000000\n"]);
+}
+
+fn root_of_a_rootless_container_can_launch() {
+    let output = as_ordinary_user("true", "unshare --user --map-root-user");
+    check_ordinary(&output, &["own /proc: Enforced\n", "CapBnd:\t0000000000000000\n"]);
+}
+
+/// Container engines cover parts of `/proc`; the kernel then refuses ordinary users a fresh one.
+fn a_refused_proc_is_told() {
+    let output = as_ordinary_user("mount -t tmpfs none /proc/tty", "");
+    check_ordinary(&output, &["own /proc: Limited(\"sandboxes have an empty /proc: mount /proc: "]);
+}
+
+fn refused_user_namespaces_are_told_with_a_remedy() {
+    let none =
+        "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --inh-caps=-all --bounding-set=-sys_admin";
+    let output =
+        as_ordinary_user("true", &format!("unshare --user --map-root-user sh -c '{none} \"$@\"' sh"));
+    assert!(output.contains("CreateUserNamespace"), "{output}");
+    assert!(output.contains("sysctl user.max_user_namespaces"), "{output}");
 }

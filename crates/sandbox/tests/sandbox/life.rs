@@ -262,6 +262,10 @@ fn launch_latency() {
         })
         .collect();
     took.sort_unstable();
-    println!("  launch to exec: p50 {:?}, p90 {:?}, p99 {:?}", took[100], took[180], took[198]);
-    assert!(took[100] < std::time::Duration::from_millis(20), "{:?}", took[100]);
+    println!(
+        "  launch to exec: least {:?}, p50 {:?}, p90 {:?}, p99 {:?}",
+        took[0], took[100], took[180], took[198]
+    );
+    // The machine may be busy; the least of many is what the work itself costs.
+    assert!(took[0] < std::time::Duration::from_millis(5), "{:?}", took[0]);
 }

@@ -171,11 +171,17 @@ pub(crate) fn play(role: &str) -> ExitCode {
         }
         // A launcher of an ordinary user.
         "role-ordinary" => {
-            let launcher = Launcher::start(&options(&directory)).unwrap();
+            let launcher = match Launcher::start(&options(&directory)) {
+                Ok(launcher) => launcher,
+                Err(error) => {
+                    println!("{error:?}: {:?}", error.remedy());
+                    return ExitCode::FAILURE;
+                }
+            };
             for item in &launcher.enforcement().items {
                 println!("{}: {:?}", item.name, item.status);
             }
-            let script = "id -u; id -g; cat /proc/self/status | grep Cap; ls /root /home; echo $$; echo x > /tmp/x && cat /tmp/x";
+            let script = "id -u; id -g; grep Cap /proc/self/status; ls /root /home; echo $$; echo x > /tmp/x && cat /tmp/x";
             let outcome = finish(launcher.launch(&shell(script)).unwrap());
             println!("{}{:?}", outcome.output, outcome.status);
             let sleeper =
