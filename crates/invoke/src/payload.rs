@@ -20,29 +20,33 @@ pub(crate) fn event(payload: Bytes) -> Result<Bytes, String> {
     if payload.is_empty() {
         return Ok(Bytes::from_static(b"{}"));
     }
-    match serde_json::from_slice::<IgnoredAny>(&payload) {
-        Ok(IgnoredAny) => Ok(payload),
-        Err(error) => Err(problem(&payload, &error)),
-    }
+    let problem = match std::str::from_utf8(&payload) {
+        Ok(text) => serde_json::from_str::<IgnoredAny>(text).err().map(|error| problem(text, &error)),
+        Err(error) => Some(invalid_utf8(&payload, error.valid_up_to())),
+    };
+    problem.map_or(Ok(payload), Err)
 }
 
-fn problem(payload: &[u8], error: &serde_json::Error) -> String {
+fn problem(text: &str, error: &serde_json::Error) -> String {
     let (line, column) = (error.line().max(1), error.column().max(1));
+    if error.is_eof() {
+        let what = "Unexpected end-of-input: was expecting closing quote, bracket or a value";
+        return located(what, line, column);
+    }
+    located(&unexpected(text.as_bytes(), line, column, &error.to_string()), line, column)
+}
+
+fn located(what: &str, line: usize, column: usize) -> String {
     let source = "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
-    let what = if std::str::from_utf8(payload).is_err() {
-        invalid_utf8(payload)
-    } else if error.is_eof() {
-        "Unexpected end-of-input: was expecting closing quote, bracket or a value".to_owned()
-    } else {
-        unexpected(payload, line, column, &error.to_string())
-    };
     format!("{what}\n at {source}; line: {line}, column: {column}]")
 }
 
-fn invalid_utf8(payload: &[u8]) -> String {
-    let position = std::str::from_utf8(payload).map_or_else(|error| error.valid_up_to(), |_| 0);
+fn invalid_utf8(payload: &[u8], position: usize) -> String {
+    let before = &payload[..position];
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
     let byte = payload.get(position).copied().unwrap_or_default();
-    format!("Invalid UTF-8 start byte 0x{byte:x}")
+    located(&format!("Invalid UTF-8 start byte 0x{byte:x}"), line, column)
 }
 
 fn unexpected(payload: &[u8], line: usize, column: usize, description: &str) -> String {

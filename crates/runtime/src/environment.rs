@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -152,6 +153,8 @@ pub struct Environment {
     id: EnvironmentId,
     state: Arc<Mutex<State>>,
     sandbox: Sandbox,
+    /// The peak memory in bytes that the end of the process came with; zero before.
+    last_peak: Arc<AtomicU64>,
     log: Log,
     timeout: Duration,
     /// How long Init took, until the first invocation reports it.
@@ -228,9 +231,15 @@ pub async fn start(
     let (end_sender, end) = oneshot::channel();
     let state = Arc::new(Mutex::new(State::new(end_sender)));
     let log = Log::new(output, function);
-    let driver = drive(listener, exit, Arc::clone(&state), Arc::clone(&log.output));
+    let last_peak = Arc::new(AtomicU64::new(0));
+    let guest = Guest {
+        state: Arc::clone(&state),
+        output: Arc::clone(&log.output),
+        last_peak: Arc::clone(&last_peak),
+    };
+    let driver = guest.drive(listener, exit);
     let environment =
-        Environment { id, state, sandbox, log, timeout: function.timeout, init: Mutex::new(None) };
+        Environment { id, state, sandbox, last_peak, log, timeout: function.timeout, init: Mutex::new(None) };
     Ok((Starting { environment, end, started }, driver))
 }
 
@@ -284,43 +293,56 @@ async fn spec(
 /// Processes and threads of one environment, as documented for Lambda.
 const PROCESSES: u32 = 1_024;
 
-/// Serves the guest until its process ends, then lets what it had still sent arrive, and tells its owner.
-async fn drive(listener: TcpListener, exit: pipe::Receiver, state: Arc<Mutex<State>>, output: Arc<Output>) {
-    let mut connections = Connections::new(Arc::clone(&state));
-    let reason = {
-        let mut reading = pin!(output.pump());
-        let mut exiting = pin!(exit_reason(&exit));
-        let mut open = true;
-        loop {
-            tokio::select! {
-                reason = &mut exiting => break reason,
-                () = &mut reading, if open => open = false,
-                () = connections.accept(&listener) => {}
+/// What the server shares with one guest.
+struct Guest {
+    state: Arc<Mutex<State>>,
+    output: Arc<Output>,
+    last_peak: Arc<AtomicU64>,
+}
+
+impl Guest {
+    /// Serves the guest until its process ends, then lets what it had still sent arrive, and tells its owner.
+    async fn drive(self, listener: TcpListener, exit: pipe::Receiver) {
+        let mut connections = Connections::new(Arc::clone(&self.state));
+        let status = {
+            let mut reading = pin!(self.output.pump());
+            let mut exiting = pin!(exit_status(&exit));
+            let mut open = true;
+            loop {
+                tokio::select! {
+                    status = &mut exiting => break status,
+                    () = &mut reading, if open => open = false,
+                    () = connections.accept(&listener) => {}
+                }
             }
+        };
+        // A process that is gone sends no more, so this ends as soon as what it had sent is read.
+        if tokio::time::timeout(LAST_WORDS, connections.finish()).await.is_err() {
+            tracing::warn!("a guest's connection outlived its process");
         }
-    };
-    // A process that is gone sends no more, so this ends as soon as what it had sent is read.
-    if tokio::time::timeout(LAST_WORDS, connections.finish()).await.is_err() {
-        tracing::warn!("a guest's connection outlived its process");
-    }
-    output.finish();
-    let callback = state.lock().end(reason);
-    if let Some(callback) = callback {
-        callback(Readiness::Ended);
+        self.output.finish();
+        self.last_peak.store(status.map_or(0, |status| status.peak_memory_bytes), Ordering::Relaxed);
+        let callback = self.state.lock().end(status.map_or(KILLED, ExitReason::from));
+        if let Some(callback) = callback {
+            callback(Readiness::Ended);
+        }
     }
 }
 
-async fn exit_reason(exit: &pipe::Receiver) -> ExitReason {
-    const KILLED: ExitReason = ExitReason::Signaled(9);
+/// How a sandbox that was killed from outside has ended.
+const KILLED: ExitReason = ExitReason::Signaled(9);
+
+/// How the guest's process ended; none when the whole sandbox was killed.
+async fn exit_status(exit: &pipe::Receiver) -> Option<ExitStatus> {
     let mut report = [0; 64];
     while exit.readable().await.is_ok() {
         match exit.try_read(&mut report) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(count) => return ExitStatus::parse(&report[..count]).map_or(KILLED, ExitReason::from),
-            Err(_) => return KILLED,
+            Ok(count) => return ExitStatus::parse(&report[..count]),
+            Err(_) => return None,
         }
     }
-    KILLED
+    None
 }
 
 impl From<ExitStatus> for ExitReason {
@@ -352,10 +374,10 @@ impl Starting {
             }
             Ok(Ok(InitEnd::Exited(reason))) => InitFailure::Exited(reason),
             // The driver was dropped: the server is shutting down and the process with it.
-            Ok(Err(_)) => InitFailure::Exited(ExitReason::Signaled(9)),
+            Ok(Err(_)) => InitFailure::Exited(KILLED),
             Err(_) => InitFailure::TimedOut,
         };
-        let peak_memory_bytes = self.environment.sandbox.usage().peak_memory_bytes;
+        let peak_memory_bytes = self.environment.peak_memory_bytes();
         Err(InitFailed::new(failure, duration, phase, self.environment.log, peak_memory_bytes))
     }
 }
@@ -507,6 +529,11 @@ impl Environment {
         self.sandbox.kill();
     }
 
+    /// The most memory that the guest held at a time.
+    fn peak_memory_bytes(&self) -> u64 {
+        self.sandbox.usage().peak_memory_bytes.max(self.last_peak.load(Ordering::Relaxed))
+    }
+
     /// Has `callback` called once the runtime is free for its next event, or gone; at once where that is so.
     pub fn when_ready(&self, callback: impl FnOnce(Readiness) + Send + 'static) {
         let due = self.state.lock().when_ready(Box::new(callback));
@@ -555,16 +582,14 @@ impl Running {
         let duration = self.started.elapsed().min(environment.timeout);
         let (result, status) = match completion {
             // A channel that closed without a word: the server is shutting down, and the process with it.
-            Some(completion) => {
-                judge(self.request, completion.unwrap_or(Completion::Exited(ExitReason::Signaled(9))))
-            }
+            Some(completion) => judge(self.request, completion.unwrap_or(Completion::Exited(KILLED))),
             None => {
                 environment.sandbox.kill();
                 (Err(Failure::timeout(self.request, environment.timeout)), Status::Timeout)
             }
         };
         let init = environment.init.lock().take();
-        let peak = environment.sandbox.usage().peak_memory_bytes;
+        let peak = environment.peak_memory_bytes();
         let log_tail = environment.log.report(self.request, duration, init, peak, &status);
         let (payload, is_error) = match result {
             Ok(payload) => (payload, false),
@@ -630,7 +655,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_kill_for_memory_is_told_from_other_kills() {
-        let killed = |out_of_memory| ExitReason::from(ExitStatus { end: End::Signaled(9), out_of_memory });
+        let killed = |out_of_memory| {
+            ExitReason::from(ExitStatus { end: End::Signaled(9), out_of_memory, peak_memory_bytes: 0 })
+        };
         assert_eq!(killed(true), ExitReason::OutOfMemory);
         assert_eq!(killed(false), ExitReason::Signaled(9));
     }
