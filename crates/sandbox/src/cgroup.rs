@@ -381,22 +381,4 @@ pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_field_is_found_by_its_whole_name() {
-        let text = "file_mapped 3\nfile 7\noom 1\noom_kill 2\n";
-        assert_eq!(field(text, "file"), Some(7));
-        assert_eq!(field(text, "oom_kill"), Some(2));
-        assert_eq!(field(text, "shmem"), None);
-    }
-
-    #[test]
-    fn processor_limits_follow_memory() {
-        assert_eq!(quota(Cpu::for_memory(128), 100_000), 100_000);
-        assert_eq!(quota(Cpu::for_memory(3538), 100_000), 200_000);
-        assert_eq!(weight(Cpu::for_memory(1769), 1024, 2, 262_144), 1024);
-        assert_eq!(weight(Cpu::for_memory(128), 100, 1, 10_000), 7);
-    }
-}
+mod tests;
