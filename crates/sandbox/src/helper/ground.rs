@@ -83,7 +83,7 @@ fn receive_options(control: &OwnedFd) -> Result<Options, Failure> {
 fn prepare(options: &Options) -> Result<(Ground, Enforcement), Failure> {
     let proof = SingleThread::prove().at(Step::Fork, "the helper has more than one thread")?;
     let scratch = lock(options)?;
-    let cgroups = Cgroups::open(&options.instance);
+    let filter = Filter::compile()?;
     let users = users(options);
     match users {
         Users::Range { .. } => sys::drop_groups().at(Step::ChangeUser, "groups")?,
@@ -100,6 +100,8 @@ fn prepare(options: &Options) -> Result<(Ground, Enforcement), Failure> {
     sys::unshare(UnshareFlags::NEWNS).at(Step::CreateMountNamespace, "")?;
     let root = Root::build(&options.scratch, users.owner(), owners.ok())?;
     let proc = probe_proc(proof, &root);
+    // Last, so that a start that fails has made none.
+    let cgroups = Cgroups::open(&options.instance);
     let enforcement = describe(users, user_namespaces, &root, &cgroups, proc.as_ref().err(), groups_left);
     let ground = Ground {
         proof,
@@ -108,7 +110,7 @@ fn prepare(options: &Options) -> Result<(Ground, Enforcement), Failure> {
         proc: proc.is_ok(),
         guest_niceness: limits::hasten(),
         root,
-        filter: Filter::compile()?,
+        filter,
         cgroups,
         slots: Slots::new(users.slots()),
         _scratch: scratch,

@@ -210,6 +210,9 @@ fn a_dead_helper_is_told() {
     assert!(matches!(error, Error::HelperEnded), "{error}");
     let exit = sandbox.take_exit();
     assert_eq!(wait_for("the end of the sandbox", || read_exit(&exit).ok()), None);
+    let World { launcher, directory, .. } = world;
+    drop(launcher);
+    check_next_start(directory.path());
 }
 
 fn a_second_launcher_is_refused() {
