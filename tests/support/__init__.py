@@ -1,0 +1,1 @@
+"""What the tests share: a real server, functions in it, and conditions to wait for."""

@@ -1,0 +1,35 @@
+"""Deployment packages made in memory."""
+
+import io
+import os
+import pathlib
+import zipfile
+
+from support.server import ROOT
+
+EXAMPLES = pathlib.Path(os.environ.get("FIRELET_EXAMPLES", ROOT / "target/examples"))
+
+
+def package(files):
+    """A zip of `files`: name to text or bytes; a name `bootstrap` can be executed."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            entry = zipfile.ZipInfo(name, (2024, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = (0o100755 if name == "bootstrap" else 0o100644) << 16
+            archive.writestr(entry, data)
+    return content.getvalue()
+
+
+def python(source):
+    return package({"app.py": source})
+
+
+def node(source):
+    return package({"index.mjs": source})
+
+
+def example(name):
+    """The zip of an example function; `cargo xtask examples` builds it."""
+    return (EXAMPLES / f"{name}.zip").read_bytes()

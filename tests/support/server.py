@@ -1,0 +1,103 @@
+"""A firelet server as a child process, with its own port and data directory."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import urllib.parse
+
+import boto3
+import botocore.config
+
+from support.waiting import wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("FIRELET_BIN", ROOT / "target/debug/firelet"))
+ADDRESS = re.compile(r"serves (http://[0-9.]+:[0-9]+)")
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+
+
+class Server:
+    """`firelet serve` on a free port."""
+
+    def __init__(self, data_directory, *options, listen="127.0.0.1:0", prefix=()):
+        self.data_directory = pathlib.Path(data_directory)
+        self.arguments = [*prefix, BINARY, "serve", "--data-dir", data_directory, "--listen", listen, *options]
+        self.log_path = self.data_directory.with_name(self.data_directory.name + ".log")
+        self.process = None
+        self.endpoint = None
+
+    def start(self):
+        """Starts the server and returns when it says that it serves."""
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment()
+            )
+        self.endpoint = wait_for(self._announced, "the server says where it serves").group(1)
+        return self
+
+    def _announced(self):
+        text = self.log()
+        announced = ADDRESS.search(text)
+        assert announced or self.process.poll() is None, f"the server ended:\n{text}"
+        return announced
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    @property
+    def port(self):
+        return urllib.parse.urlsplit(self.endpoint).port
+
+    def client(self, account=ACCOUNT, region=REGION, **settings):
+        """A boto3 client that neither retries nor validates, so that the server's answers are seen."""
+        config = botocore.config.Config(
+            retries={"total_max_attempts": 1},
+            parameter_validation=False,
+            read_timeout=120,
+            max_pool_connections=64,
+            **settings,
+        )
+        return boto3.client(
+            "lambda",
+            endpoint_url=self.endpoint,
+            region_name=region,
+            aws_access_key_id=account,
+            aws_secret_access_key="secret",
+            config=config,
+        )
+
+    def stop(self):
+        """Ends the server in order; gives its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=30)
+
+
+def clean_environment():
+    """The environment without what would configure firelet or an AWS client."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FIRELET_"))}
+    return kept | {"RUST_BACKTRACE": "0"}
+
+
+def run_firelet(*arguments, endpoint=None, check=False, prefix=(), **settings):
+    """Runs a firelet command to its end."""
+    environment = clean_environment()
+    if endpoint:
+        environment |= {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_REGION": REGION}
+    return subprocess.run(
+        [*prefix, BINARY, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=check,
+        **settings,
+    )
