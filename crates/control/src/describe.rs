@@ -5,8 +5,6 @@ use firelet_store::definition::{Architecture, LogFormat, Logging, Network, Packa
 use firelet_store::{Definition, FunctionVersion, LastUpdate, State};
 use firelet_types::{FunctionArn, Qualifier};
 
-use crate::runtime;
-
 /// How much of a function an operation shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
@@ -99,7 +97,7 @@ fn with_status(
         last_update_status_reason: update_reason.map(|reason| reason.text.clone()),
         last_update_status_reason_code: update_reason.and_then(|reason| reason.code.parse().ok()),
         runtime_version_config: runtime.map(|runtime| model::RuntimeVersionConfig {
-            runtime_version_arn: Some(runtime::version_arn(&record.scope.region, runtime)),
+            runtime_version_arn: Some(firelet_types::runtime_version_arn(&record.scope.region, runtime)),
             error: None,
         }),
         ..configuration

@@ -1,9 +1,6 @@
 //! Which runtime identifiers are taken, which no longer, and which never were.
 
-use sha2::{Digest, Sha256};
-
 use firelet_api::model;
-use firelet_types::Region;
 
 use crate::error::{Error, InvalidParameter};
 
@@ -68,10 +65,4 @@ pub(crate) fn parse(runtime: &model::Runtime) -> Result<String, Error> {
 
 pub(crate) fn has_snap_start(runtime: &str) -> bool {
     SNAP_START.contains(&runtime)
-}
-
-/// The ARN of the runtime version: the same for the same identifier, since there is one version of each.
-pub(crate) fn version_arn(region: &Region, runtime: &str) -> String {
-    let hash = hex::encode(Sha256::digest(runtime));
-    format!("arn:{}:lambda:{region}::runtime:{hash}", region.partition())
 }

@@ -11,8 +11,8 @@ use firelet_control::{Control, Quotas};
 use firelet_gateway::{Gateway, Services};
 use firelet_invoke::Invoker;
 use firelet_pool::{CodeCache, Pool};
-use firelet_runtime::{Bootstraps, Catalogue};
-use firelet_sandbox::{EnforcementStatus, Launcher};
+use firelet_runtime::{Bootstraps, Catalogue, Sandboxes};
+use firelet_sandbox::EnforcementStatus;
 use firelet_store::Store;
 use firelet_telemetry::{LogWriter, Logs};
 use firelet_types::{Clock, Ids, SystemClock};
@@ -38,13 +38,13 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
     let store_options = firelet_store::Options { data_directory: arguments.data_dir.clone() };
     let store = Arc::new(Store::open(&store_options).context("cannot open the data directory")?);
     let root = store.root().to_owned();
-    let launcher = Arc::new(launch_helper(&root)?);
-    report_enforcement(&launcher);
+    let sandboxes = Arc::new(start_sandboxes(&root)?);
+    report_enforcement(&sandboxes);
     let (logs, writer) = Logs::open(firelet_telemetry::Options::in_directory(root.join("logs")))?;
     let writing = write_logs(writer)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    let result = runtime.block_on(serve(arguments, started, store, launcher, logs.clone()));
+    let result = runtime.block_on(serve(arguments, started, store, sandboxes, logs.clone()));
     runtime.shutdown_timeout(Duration::from_secs(1));
     logs.stop();
     if writing.join().is_err() {
@@ -57,7 +57,7 @@ async fn serve(
     arguments: &ServeArguments,
     started: Instant,
     store: Arc<Store>,
-    launcher: Arc<Launcher>,
+    sandboxes: Arc<Sandboxes>,
     logs: Logs,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
@@ -79,7 +79,7 @@ async fn serve(
         Arc::new(Control::new(Arc::clone(&store), options).context("cannot start the control plane")?);
 
     let runtime = firelet_runtime::Options {
-        launcher,
+        sandboxes,
         bootstraps: Arc::new(Bootstraps::in_directory(root.join("bootstraps"))),
         logs: logs.clone(),
         clock: Arc::clone(&clock),
@@ -141,7 +141,7 @@ fn check_listen(arguments: &ServeArguments) -> anyhow::Result<()> {
 }
 
 /// Starts the sandbox helper for the data directory, which this process holds the lock of.
-fn launch_helper(root: &Path) -> anyhow::Result<Launcher> {
+fn start_sandboxes(root: &Path) -> anyhow::Result<Sandboxes> {
     let root = root.canonicalize().with_context(|| format!("cannot resolve {}", root.display()))?;
     let scratch = root.join("sandbox");
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
@@ -154,7 +154,7 @@ fn launch_helper(root: &Path) -> anyhow::Result<Launcher> {
         first_user_id: FIRST_USER_ID + range * USER_IDS,
         user_id_count: USER_IDS,
     };
-    Launcher::start(&options).map_err(|error| {
+    Sandboxes::start(options).map_err(|error| {
         let remedy = error.remedy();
         let error = anyhow::Error::new(error).context("cannot make sandboxes on this host");
         match remedy {
@@ -165,8 +165,8 @@ fn launch_helper(root: &Path) -> anyhow::Result<Launcher> {
 }
 
 /// Says at start-up what is not enforced here, a line each.
-fn report_enforcement(launcher: &Launcher) {
-    for item in &launcher.enforcement().items {
+fn report_enforcement(sandboxes: &Sandboxes) {
+    for item in &sandboxes.enforcement().items {
         match &item.status {
             EnforcementStatus::Enforced => {}
             EnforcementStatus::Limited(why) => tracing::warn!("sandbox: {} is limited: {why}", item.name),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use firelet_sandbox::{Cpu, End, ExitStatus, Launcher, Mount, Network, Sandbox, Spec};
+use firelet_sandbox::{Cpu, End, ExitStatus, Mount, Network, Sandbox, Spec};
 use firelet_telemetry::{LogGroup, Logs};
 use firelet_types::{Clock, EnvironmentId, FunctionName, Ids, RequestId, Scope};
 use parking_lot::Mutex;
@@ -27,6 +27,7 @@ use crate::failure::{ExitReason, Failure};
 use crate::output::Output;
 use crate::platform_log::{self, Report, Status};
 use crate::runtime_api::Connections;
+use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
 use crate::state::{Completion, InitEnd, Invocation, State, Undelivered};
 use crate::variables;
@@ -40,7 +41,7 @@ const RUNTIME_API: &str = "127.0.0.1:9001";
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Makes the sandboxes.
-    pub launcher: Arc<Launcher>,
+    pub sandboxes: Arc<Sandboxes>,
     /// The guest-side programs.
     pub bootstraps: Arc<Bootstraps>,
     /// Where functions' output goes.
@@ -188,17 +189,17 @@ pub async fn start(
     };
     let variables = variables::variables(function, &stream_name, &address);
     let spec = spec(options, function, id, variables).await?;
-    let launcher = Arc::clone(&options.launcher);
+    let sandboxes = Arc::clone(&options.sandboxes);
     let group = LogGroup { scope: function.scope.clone(), name: function.log_group.clone() };
     let stream = options.logs.stream(group, stream_name);
     let started = Instant::now();
-    let launched = tokio::task::spawn_blocking(move || launcher.launch(&spec)).await;
+    let launched = tokio::task::spawn_blocking(move || sandboxes.launch(&spec)).await;
     let mut sandbox = match launched.map_err(|_| StartError::Stopped)? {
         Ok(sandbox) => sandbox,
         Err(firelet_sandbox::Error::Execute { program, source }) => {
             let output = Output::without_guest(stream, Arc::clone(&options.clock));
             let log = Log::new(output, function);
-            log.output.platform(platform_log::init_start(&function.interpreter.version));
+            log.init_start(function);
             let failure = InitFailure::Entrypoint(entrypoint_problem(function, &program, &source));
             return Err(StartError::Entrypoint(InitFailed::new(
                 failure,
@@ -226,11 +227,11 @@ pub async fn start(
     let output = Output::new(sandbox.take_output(), stream, Arc::clone(&options.clock))
         .map_err(wire("read the output"))?;
     let exit = pipe::Receiver::from_owned_fd(sandbox.take_exit()).map_err(wire("watch the process"))?;
-    output.platform(platform_log::init_start(&function.interpreter.version));
 
     let (end_sender, end) = oneshot::channel();
     let state = Arc::new(Mutex::new(State::new(end_sender)));
     let log = Log::new(output, function);
+    log.init_start(function);
     let last_peak = Arc::new(AtomicU64::new(0));
     let guest = Guest {
         state: Arc::clone(&state),
@@ -490,6 +491,12 @@ impl Log {
             memory_megabytes: function.memory_megabytes,
             timeout: function.timeout,
         }
+    }
+
+    fn init_start(&self, function: &Function) {
+        let Interpreter { runtime, version, .. } = &*function.interpreter;
+        let arn = firelet_types::runtime_version_arn(&function.scope.region, runtime);
+        self.output.platform(platform_log::init_start(version, &arn));
     }
 
     fn start(&self, request: RequestId) {

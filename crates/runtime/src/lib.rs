@@ -11,6 +11,7 @@ pub mod failure;
 mod output;
 mod platform_log;
 mod runtime_api;
+mod sandboxes;
 mod state;
 mod variables;
 
@@ -20,4 +21,5 @@ pub use environment::{
     Environment, Function, InitFailed, InitFailure, InitPhase, Options, Outcome, Readiness, Running,
     StartError, Starting, start,
 };
+pub use sandboxes::Sandboxes;
 pub use state::{Invocation, Undelivered};

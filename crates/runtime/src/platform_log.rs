@@ -26,8 +26,8 @@ impl Status {
     }
 }
 
-pub(crate) fn init_start(runtime_version: &str) -> String {
-    format!("INIT_START Runtime Version: {runtime_version}\n")
+pub(crate) fn init_start(runtime_version: &str, runtime_version_arn: &str) -> String {
+    format!("INIT_START Runtime Version: {runtime_version}\tRuntime Version ARN: {runtime_version_arn}\n")
 }
 
 /// The report on an Init phase that failed; `phase` is `init`, or `invoke` where it was repeated there.

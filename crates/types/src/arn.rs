@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest, Sha256};
+
 use crate::name::{FunctionName, Qualifier, is_name_byte};
 use crate::scope::{AccountId, Region, Scope};
 
@@ -90,6 +92,15 @@ impl fmt::Display for FunctionArn {
             None => Ok(()),
         }
     }
+}
+
+/// The ARN of the runtime version behind a runtime identifier: the same for the same identifier, since firelet has
+/// one version of each.
+#[must_use]
+pub fn runtime_version_arn(region: &Region, runtime: &str) -> String {
+    let digest = Sha256::digest(runtime);
+    let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("arn:{}:lambda:{region}::runtime:{hash}", region.partition())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub mod limits;
 pub mod name;
 pub mod scope;
 
-pub use arn::{FunctionArn, FunctionIdentifier, IdentifierError};
+pub use arn::{FunctionArn, FunctionIdentifier, IdentifierError, runtime_version_arn};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use digest::CodeSha256;
 pub use id::{EnvironmentId, Ids, RequestId, RevisionId};

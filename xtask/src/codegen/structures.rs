@@ -11,7 +11,7 @@ use super::model::{Kind, Member, Model, Ordered, Reference, Shape};
 use super::names;
 
 /// Enums that keep a value the model does not know, because another place answers for it.
-const OPEN_ENUMS: [&str; 1] = ["Runtime"];
+const OPEN_ENUMS: [&str; 2] = ["Runtime", "LastUpdateStatusReasonCode"];
 
 pub(super) fn generate(model: &Model) -> anyhow::Result<TokenStream> {
     let mut items = Vec::new();

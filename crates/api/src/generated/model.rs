@@ -2058,7 +2058,7 @@ closed_enum! {
     LastUpdateStatus { Successful = "Successful", Failed = "Failed", InProgress =
     "InProgress", }
 }
-closed_enum! {
+open_enum! {
     LastUpdateStatusReasonCode { EniLimitExceeded = "EniLimitExceeded",
     InsufficientRolePermissions = "InsufficientRolePermissions", InvalidConfiguration =
     "InvalidConfiguration", InternalError = "InternalError", SubnetOutOfIPAddresses =

@@ -69,6 +69,7 @@ async fn an_update_is_in_progress_and_then_successful() {
         "StateReason": null,
         "LastUpdateStatus": "InProgress",
         "LastUpdateStatusReason": "The function is being created.",
+        "LastUpdateStatusReasonCode": "Creating",
     });
     let mut revisions = HashSet::from([revision(&before)]);
     for update in [world.configure(json!({ "FunctionName": "echo", "Timeout": 9 })).await.unwrap(), {

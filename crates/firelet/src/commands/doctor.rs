@@ -134,9 +134,11 @@ fn print(report: &Report) {
     for Runtime { runtime, version, prefix } in &report.runtimes {
         match (version, prefix) {
             (Some(version), Some(prefix)) => {
-                anstream::println!("  {runtime:<32} {version} in {}", prefix.display())
+                anstream::println!("  {runtime:<32} {version} in {}", prefix.display());
             }
-            _ => anstream::println!("  {runtime:<32} not on this host"),
+            _ => {
+                anstream::println!("  {runtime:<32} not on this host");
+            }
         }
     }
     anstream::println!("  {:<32} served by the package's own bootstrap", "provided.*");

@@ -1,0 +1,56 @@
+//! The maker of sandboxes, made anew when its helper process has ended.
+
+use std::sync::Arc;
+
+use firelet_sandbox::{Enforcement, Error, Launcher, Options, Sandbox, Spec};
+use parking_lot::Mutex;
+
+/// Launches sandboxes for as long as the server runs, whatever happens to the helper.
+#[derive(Debug)]
+pub struct Sandboxes {
+    options: Options,
+    launcher: Mutex<Arc<Launcher>>,
+}
+
+impl Sandboxes {
+    /// Starts the helper.
+    ///
+    /// # Errors
+    ///
+    /// See [`Launcher::start`].
+    pub fn start(options: Options) -> Result<Self, Error> {
+        let launcher = Arc::new(Launcher::start(&options)?);
+        Ok(Self { options, launcher: Mutex::new(launcher) })
+    }
+
+    /// What this host enforces.
+    #[must_use]
+    pub fn enforcement(&self) -> Enforcement {
+        self.launcher.lock().enforcement().clone()
+    }
+
+    /// Launches one sandbox. Blocks for about as long as a process takes to start.
+    ///
+    /// # Errors
+    ///
+    /// See [`Launcher::launch`].
+    pub(crate) fn launch(&self, spec: &Spec) -> Result<Sandbox, Error> {
+        let launcher = Arc::clone(&self.launcher.lock());
+        match launcher.launch(spec) {
+            Err(Error::HelperEnded) => self.successor_of(&launcher)?.launch(spec),
+            result => result,
+        }
+    }
+
+    /// The helper that follows `ended`, started by whoever asks first.
+    fn successor_of(&self, ended: &Arc<Launcher>) -> Result<Arc<Launcher>, Error> {
+        let mut current = self.launcher.lock();
+        if Arc::ptr_eq(&current, ended) {
+            tracing::error!(
+                "the sandbox helper has ended, and with it every execution environment; starting another"
+            );
+            *current = Arc::new(Launcher::start(&self.options)?);
+        }
+        Ok(Arc::clone(&current))
+    }
+}
