@@ -89,7 +89,7 @@ async fn stop_one(service: Started) {
     match tokio::time::timeout(service.patience, service.task).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::error!(service = service.name, %error, "a service failed while it stopped")
+            tracing::error!(service = service.name, %error, "a service failed while it stopped");
         }
         Err(_) => {
             abort.abort();

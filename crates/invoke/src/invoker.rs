@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use firelet_pool::{LeaseError, Pool};
-use firelet_runtime::{Invocation, Outcome, catalogue};
+use firelet_pool::{Invocation, LeaseError, Outcome, Pool, catalogue};
 use firelet_store::{State, Store};
 use firelet_types::{Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, limits};
 

@@ -10,6 +10,8 @@ mod group;
 mod lease;
 mod service;
 
+pub use firelet_runtime::{Invocation, Outcome, catalogue};
+
 pub use code_cache::{CodeCache, CodeError};
 pub use group::Group;
 pub use lease::{Lease, LeaseError};
