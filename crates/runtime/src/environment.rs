@@ -1,41 +1,36 @@
 //! One execution environment: a sandbox, the runtime in it, and the invocations it takes one after another.
 
+mod guest;
+mod init;
+mod launch;
+mod log;
+
 use std::collections::BTreeMap;
-use std::fmt;
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use firelet_sandbox::{Cpu, End, ExitStatus, Mount, Network, Sandbox, Spec};
-use firelet_telemetry::{LogGroup, Logs};
+use firelet_sandbox::{Network, Sandbox};
+use firelet_telemetry::Logs;
 use firelet_types::{Clock, EnvironmentId, FunctionName, Ids, RequestId, Scope};
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
-use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
-use crate::bootstrap::{self, Bootstraps};
+use self::guest::KILLED;
+pub use self::init::{InitFailed, InitFailure, InitPhase, Starting};
+pub use self::launch::{StartError, start};
+use self::log::Log;
+use crate::bootstrap::Bootstraps;
 use crate::catalogue::Interpreter;
-use crate::failure::{ExitReason, Failure};
-use crate::output::Output;
-use crate::platform_log::{self, Report, Status};
-use crate::runtime_api::Connections;
+use crate::failure::Failure;
+use crate::platform_log::Status;
 use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
-use crate::state::{Completion, InitEnd, Invocation, State, Undelivered};
-use crate::variables;
-
-/// How long what a dead process had still sent is waited for.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Where a guest in a network namespace of its own finds the Runtime API.
-const RUNTIME_API: &str = "127.0.0.1:9001";
+use crate::state::{Completion, Invocation, State, Undelivered};
 
 /// What all environments of a node share.
 #[derive(Debug, Clone)]
@@ -83,59 +78,6 @@ pub struct Function {
     pub json_log_level: Option<String>,
 }
 
-/// Why an environment could not be started. The function has no part in it.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The sandbox could not be made.
-    #[error("cannot launch the sandbox of function {function}")]
-    Launch {
-        /// The function's name.
-        function: FunctionName,
-        /// What failed.
-        #[source]
-        source: firelet_sandbox::Error,
-    },
-    /// The guest-side program could not be made ready.
-    #[error("cannot prepare the bootstrap of the runtime {runtime}")]
-    Bootstrap {
-        /// The runtime identifier.
-        runtime: String,
-        /// What failed.
-        #[source]
-        source: bootstrap::Error,
-    },
-    /// A descriptor of the sandbox could not be used.
-    #[error("cannot {step} of function {function}")]
-    Wire {
-        /// What was attempted.
-        step: &'static str,
-        /// The function's name.
-        function: FunctionName,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The function's own program cannot be executed; the caller gets its answer.
-    #[error("the function's entry point cannot be executed")]
-    Entrypoint(InitFailed),
-    /// The server is shutting down.
-    #[error("the server is shutting down")]
-    Stopped,
-}
-
-/// Why the Init phase did not succeed.
-#[derive(Debug)]
-pub enum InitFailure {
-    /// The runtime reported an error.
-    Failed(Failure),
-    /// The runtime ended.
-    Exited(ExitReason),
-    /// There is no program to start, for this reason.
-    Entrypoint(String),
-    /// It took longer than it may.
-    TimedOut,
-}
-
 /// The answer to one invocation.
 #[derive(Debug)]
 pub struct Outcome {
@@ -160,362 +102,6 @@ pub struct Environment {
     timeout: Duration,
     /// How long Init took, until the first invocation reports it.
     init: Mutex<Option<Duration>>,
-}
-
-/// An environment whose Init phase is going on.
-pub struct Starting {
-    environment: Environment,
-    end: oneshot::Receiver<InitEnd>,
-    started: Instant,
-}
-
-/// Launches a sandbox for `function` and starts its runtime.
-///
-/// The future that comes with it serves the guest until its process ends, and has to be polled all the while.
-///
-/// # Errors
-///
-/// When the sandbox cannot be made; see [`StartError`].
-pub async fn start(
-    options: &Options,
-    function: &Function,
-) -> Result<(Starting, impl Future<Output = ()> + Send + use<>), StartError> {
-    let id = EnvironmentId::new(&options.ids);
-    let stream_name = format!("{}/[{}]{}", options.clock.now().date_path(), function.version, id.simple());
-    let host_listener = host_listener(options, function).await?;
-    let address = match &host_listener {
-        Some((_, address)) => address.to_string(),
-        None => RUNTIME_API.to_owned(),
-    };
-    let variables = variables::variables(function, &stream_name, &address);
-    let spec = spec(options, function, id, variables).await?;
-    let sandboxes = Arc::clone(&options.sandboxes);
-    let group = LogGroup { scope: function.scope.clone(), name: function.log_group.clone() };
-    let stream = options.logs.stream(group, stream_name);
-    let started = Instant::now();
-    let launched = tokio::task::spawn_blocking(move || sandboxes.launch(&spec)).await;
-    let mut sandbox = match launched.map_err(|_| StartError::Stopped)? {
-        Ok(sandbox) => sandbox,
-        Err(firelet_sandbox::Error::Execute { program, source }) => {
-            let output = Output::without_guest(stream, Arc::clone(&options.clock));
-            let log = Log::new(output, function);
-            log.init_start(function);
-            let failure = InitFailure::Entrypoint(entrypoint_problem(function, &program, &source));
-            return Err(StartError::Entrypoint(InitFailed::new(
-                failure,
-                started.elapsed(),
-                InitPhase::Init,
-                log,
-                0,
-            )));
-        }
-        Err(source) => return Err(StartError::Launch { function: function.name.clone(), source }),
-    };
-
-    let wire = |step: &'static str| {
-        let function = function.name.clone();
-        move |source| StartError::Wire { step, function, source }
-    };
-    let listener = match host_listener {
-        Some((listener, _)) => listener,
-        None => sandbox
-            .take_listener()
-            .ok_or_else(|| io::Error::other("the sandbox has none"))
-            .and_then(TcpListener::from_std)
-            .map_err(wire("listen on the Runtime API"))?,
-    };
-    let output = Output::new(sandbox.take_output(), stream, Arc::clone(&options.clock))
-        .map_err(wire("read the output"))?;
-    let exit = pipe::Receiver::from_owned_fd(sandbox.take_exit()).map_err(wire("watch the process"))?;
-
-    let (end_sender, end) = oneshot::channel();
-    let state = Arc::new(Mutex::new(State::new(end_sender)));
-    let log = Log::new(output, function);
-    log.init_start(function);
-    let last_peak = Arc::new(AtomicU64::new(0));
-    let guest = Guest {
-        state: Arc::clone(&state),
-        output: Arc::clone(&log.output),
-        last_peak: Arc::clone(&last_peak),
-    };
-    let driver = guest.drive(listener, exit);
-    let environment =
-        Environment { id, state, sandbox, last_peak, log, timeout: function.timeout, init: Mutex::new(None) };
-    Ok((Starting { environment, end, started }, driver))
-}
-
-/// With the host's network there is no namespace to hold port 9001: each environment gets a port of its own.
-async fn host_listener(
-    options: &Options,
-    function: &Function,
-) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
-    if options.network == Network::Isolated {
-        return Ok(None);
-    }
-    let listen = async {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
-        Ok(Some((listener, address)))
-    };
-    let step = "listen on the Runtime API";
-    listen.await.map_err(|source| StartError::Wire { step, function: function.name.clone(), source })
-}
-
-async fn spec(
-    options: &Options,
-    function: &Function,
-    id: EnvironmentId,
-    environment: Vec<(String, String)>,
-) -> Result<Spec, StartError> {
-    let interpreter = &function.interpreter;
-    let bootstrap = options
-        .bootstraps
-        .prepare(interpreter)
-        .await
-        .map_err(|source| StartError::Bootstrap { runtime: interpreter.runtime.clone(), source })?;
-    let mount = |source: &PathBuf, target: &str| Mount { source: source.clone(), target: target.into() };
-    let mut mounts = vec![mount(&function.code, "/var/task")];
-    mounts.extend(interpreter.prefix.iter().map(|prefix| mount(prefix, "/var/lang")));
-    mounts.extend(bootstrap.directory.iter().map(|directory| mount(directory, "/var/runtime")));
-    Ok(Spec {
-        id: id.simple(),
-        argv: bootstrap.argv.iter().map(Into::into).collect(),
-        environment,
-        working_directory: "/var/task".into(),
-        mounts,
-        memory_bytes: u64::from(function.memory_megabytes) << 20,
-        tmp_bytes: u64::from(function.ephemeral_storage_megabytes) << 20,
-        cpu: Cpu::for_memory(function.memory_megabytes),
-        processes: PROCESSES,
-        network: options.network,
-    })
-}
-
-/// Processes and threads of one environment, as documented for Lambda.
-const PROCESSES: u32 = 1_024;
-
-/// What the server shares with one guest.
-struct Guest {
-    state: Arc<Mutex<State>>,
-    output: Arc<Output>,
-    last_peak: Arc<AtomicU64>,
-}
-
-impl Guest {
-    /// Serves the guest until its process ends, then lets what it had still sent arrive, and tells its owner.
-    async fn drive(self, listener: TcpListener, exit: pipe::Receiver) {
-        let mut connections = Connections::new(Arc::clone(&self.state));
-        let status = {
-            let mut reading = pin!(self.output.pump());
-            let mut exiting = pin!(exit_status(&exit));
-            let mut open = true;
-            loop {
-                tokio::select! {
-                    status = &mut exiting => break status,
-                    () = &mut reading, if open => open = false,
-                    () = connections.accept(&listener) => {}
-                }
-            }
-        };
-        // A process that is gone sends no more, so this ends as soon as what it had sent is read.
-        if tokio::time::timeout(LAST_WORDS, connections.finish()).await.is_err() {
-            tracing::warn!("a guest's connection outlived its process");
-        }
-        self.output.finish();
-        self.last_peak.store(status.map_or(0, |status| status.peak_memory_bytes), Ordering::Relaxed);
-        let callback = self.state.lock().end(status.map_or(KILLED, ExitReason::from));
-        if let Some(callback) = callback {
-            callback(Readiness::Ended);
-        }
-    }
-}
-
-/// How a sandbox that was killed from outside has ended.
-const KILLED: ExitReason = ExitReason::Signaled(9);
-
-/// How the guest's process ended; none when the whole sandbox was killed.
-async fn exit_status(exit: &pipe::Receiver) -> Option<ExitStatus> {
-    let mut report = [0; 64];
-    while exit.readable().await.is_ok() {
-        match exit.try_read(&mut report) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(count) => return ExitStatus::parse(&report[..count]),
-            Err(_) => return None,
-        }
-    }
-    None
-}
-
-impl From<ExitStatus> for ExitReason {
-    fn from(status: ExitStatus) -> Self {
-        match status.end {
-            _ if status.out_of_memory => Self::OutOfMemory,
-            End::Exited(code) => Self::Exited(code),
-            End::Signaled(signal) => Self::Signaled(signal),
-        }
-    }
-}
-
-impl Starting {
-    /// Waits for the end of Init, for at most `limit`. An environment that failed is gone; its log is told.
-    ///
-    /// # Errors
-    ///
-    /// When Init fails or takes longer.
-    pub async fn initialise(self, limit: Duration, phase: InitPhase) -> Result<Environment, InitFailed> {
-        let end = tokio::time::timeout(limit, self.end).await;
-        let duration = self.started.elapsed().min(limit);
-        let failure = match end {
-            Ok(Ok(InitEnd::Ready)) => {
-                *self.environment.init.lock() = Some(duration);
-                return Ok(self.environment);
-            }
-            Ok(Ok(InitEnd::Error { error_type, payload })) => {
-                InitFailure::Failed(Failure { error_type, payload })
-            }
-            Ok(Ok(InitEnd::Exited(reason))) => InitFailure::Exited(reason),
-            // The driver was dropped: the server is shutting down and the process with it.
-            Ok(Err(_)) => InitFailure::Exited(KILLED),
-            Err(_) => InitFailure::TimedOut,
-        };
-        let peak_memory_bytes = self.environment.peak_memory_bytes();
-        Err(InitFailed::new(failure, duration, phase, self.environment.log, peak_memory_bytes))
-    }
-}
-
-/// Where in the life of an environment Init runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InitPhase {
-    /// Ahead of the first invocation.
-    Init,
-    /// Again, inside the first invocation, after it had failed or taken too long.
-    Invoke,
-}
-
-impl InitPhase {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Init => "init",
-            Self::Invoke => "invoke",
-        }
-    }
-}
-
-/// An Init phase that did not succeed, and the log of its environment, which is gone.
-pub struct InitFailed {
-    /// What went wrong.
-    pub failure: InitFailure,
-    /// How long it took.
-    pub duration: Duration,
-    log: Log,
-    peak_memory_bytes: u64,
-}
-
-impl fmt::Debug for InitFailed {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("InitFailed").field("failure", &self.failure).finish_non_exhaustive()
-    }
-}
-
-impl InitFailed {
-    fn new(
-        failure: InitFailure,
-        duration: Duration,
-        phase: InitPhase,
-        log: Log,
-        peak_memory_bytes: u64,
-    ) -> Self {
-        log.output.end(platform_log::init_report(duration, phase.name(), &failure.status()));
-        Self { failure, duration, log, peak_memory_bytes }
-    }
-
-    /// The answer to the invocation that waited for this environment, with START, END and REPORT in the log.
-    #[must_use]
-    pub fn outcome(self, request: RequestId) -> Outcome {
-        let status = self.failure.status();
-        self.log.start(request);
-        let log_tail = self.log.report(request, self.duration, None, self.peak_memory_bytes, &status);
-        let failure = match self.failure {
-            InitFailure::Failed(failure) => failure,
-            InitFailure::Exited(reason) => Failure::exit(request, reason),
-            InitFailure::Entrypoint(problem) => Failure::invalid_entrypoint(request, &problem),
-            InitFailure::TimedOut => Failure::timeout(request, self.log.timeout),
-        };
-        Outcome { payload: failure.payload, is_error: true, log_tail, duration: self.duration }
-    }
-}
-
-impl InitFailure {
-    fn status(&self) -> Status {
-        match self {
-            Self::Failed(failure) => Status::Error(failure.error_type.clone()),
-            Self::Exited(reason) => Status::Error(reason.error_type().to_owned()),
-            Self::Entrypoint(_) => Status::Error("Runtime.InvalidEntrypoint".to_owned()),
-            Self::TimedOut => Status::Timeout,
-        }
-    }
-}
-
-/// Why `program` cannot be executed, in the words of AWS's supervisor, which is written in Go.
-fn entrypoint_problem(function: &Function, program: &str, source: &io::Error) -> String {
-    if program == BOOTSTRAP && !function.code.join("bootstrap").exists() {
-        return "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned();
-    }
-    let problem = match source.kind() {
-        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ if source.raw_os_error() == Some(ENOEXEC) => "exec format error".to_owned(),
-        _ => source.to_string(),
-    };
-    format!("fork/exec {program}: {problem}")
-}
-
-/// The entry point of a custom runtime.
-const BOOTSTRAP: &str = "/var/task/bootstrap";
-/// Linux's error number for a file that is no program of this machine.
-const ENOEXEC: i32 = 8;
-
-/// The log of one environment, and what its reports say besides.
-struct Log {
-    output: Arc<Output>,
-    version: String,
-    memory_megabytes: u32,
-    timeout: Duration,
-}
-
-impl Log {
-    fn new(output: Output, function: &Function) -> Self {
-        Self {
-            output: Arc::new(output),
-            version: function.version.clone(),
-            memory_megabytes: function.memory_megabytes,
-            timeout: function.timeout,
-        }
-    }
-
-    fn init_start(&self, function: &Function) {
-        let Interpreter { runtime, version, .. } = &*function.interpreter;
-        let arn = firelet_types::runtime_version_arn(&function.scope.region, runtime);
-        self.output.platform(platform_log::init_start(version, &arn));
-    }
-
-    fn start(&self, request: RequestId) {
-        self.output.start(platform_log::start(request, &self.version));
-    }
-
-    /// Writes END and REPORT, and gives the end of the invocation's log.
-    fn report(
-        &self,
-        request: RequestId,
-        duration: Duration,
-        init: Option<Duration>,
-        peak_memory_bytes: u64,
-        status: &Status,
-    ) -> Bytes {
-        let memory_megabytes = self.memory_megabytes;
-        let report = Report { duration, init, memory_megabytes, peak_memory_bytes, status };
-        self.output.end(platform_log::end_and_report(request, &report))
-    }
 }
 
 impl Environment {
@@ -658,14 +244,5 @@ pub(crate) mod tests {
             log_group: "/aws/lambda/f".into(),
             json_log_level: None,
         }
-    }
-
-    #[test]
-    fn a_kill_for_memory_is_told_from_other_kills() {
-        let killed = |out_of_memory| {
-            ExitReason::from(ExitStatus { end: End::Signaled(9), out_of_memory, peak_memory_bytes: 0 })
-        };
-        assert_eq!(killed(true), ExitReason::OutOfMemory);
-        assert_eq!(killed(false), ExitReason::Signaled(9));
     }
 }

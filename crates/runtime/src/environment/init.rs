@@ -1,0 +1,134 @@
+//! The Init phase, and what the caller reads when it fails.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use firelet_types::RequestId;
+use tokio::sync::oneshot;
+
+use super::guest::KILLED;
+use super::log::Log;
+use super::{Environment, Outcome};
+use crate::failure::{ExitReason, Failure};
+use crate::platform_log::{self, Status};
+use crate::state::InitEnd;
+
+/// Why the Init phase did not succeed.
+#[derive(Debug)]
+pub enum InitFailure {
+    /// The runtime reported an error.
+    Failed(Failure),
+    /// The runtime ended.
+    Exited(ExitReason),
+    /// There is no program to start, for this reason.
+    Entrypoint(String),
+    /// It took longer than it may.
+    TimedOut,
+}
+
+/// An environment whose Init phase is going on.
+pub struct Starting {
+    pub(super) environment: Environment,
+    pub(super) end: oneshot::Receiver<InitEnd>,
+    pub(super) started: Instant,
+}
+
+impl Starting {
+    /// Waits for the end of Init, for at most `limit`. An environment that failed is gone; its log is told.
+    ///
+    /// # Errors
+    ///
+    /// When Init fails or takes longer.
+    pub async fn initialise(self, limit: Duration, phase: InitPhase) -> Result<Environment, InitFailed> {
+        let end = tokio::time::timeout(limit, self.end).await;
+        let duration = self.started.elapsed().min(limit);
+        let failure = match end {
+            Ok(Ok(InitEnd::Ready)) => {
+                *self.environment.init.lock() = Some(duration);
+                return Ok(self.environment);
+            }
+            Ok(Ok(InitEnd::Error { error_type, payload })) => {
+                InitFailure::Failed(Failure { error_type, payload })
+            }
+            Ok(Ok(InitEnd::Exited(reason))) => InitFailure::Exited(reason),
+            // The driver was dropped: the server is shutting down and the process with it.
+            Ok(Err(_)) => InitFailure::Exited(KILLED),
+            Err(_) => InitFailure::TimedOut,
+        };
+        let peak_memory_bytes = self.environment.peak_memory_bytes();
+        Err(InitFailed::new(failure, duration, phase, self.environment.log, peak_memory_bytes))
+    }
+}
+
+/// Where in the life of an environment Init runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitPhase {
+    /// Ahead of the first invocation.
+    Init,
+    /// Again, inside the first invocation, after it had failed or taken too long.
+    Invoke,
+}
+
+impl InitPhase {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Invoke => "invoke",
+        }
+    }
+}
+
+/// An Init phase that did not succeed, and the log of its environment, which is gone.
+pub struct InitFailed {
+    /// What went wrong.
+    pub failure: InitFailure,
+    /// How long it took.
+    pub duration: Duration,
+    log: Log,
+    peak_memory_bytes: u64,
+}
+
+impl fmt::Debug for InitFailed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("InitFailed").field("failure", &self.failure).finish_non_exhaustive()
+    }
+}
+
+impl InitFailed {
+    pub(super) fn new(
+        failure: InitFailure,
+        duration: Duration,
+        phase: InitPhase,
+        log: Log,
+        peak_memory_bytes: u64,
+    ) -> Self {
+        log.output.end(platform_log::init_report(duration, phase.name(), &failure.status()));
+        Self { failure, duration, log, peak_memory_bytes }
+    }
+
+    /// The answer to the invocation that waited for this environment, with START, END and REPORT in the log.
+    #[must_use]
+    pub fn outcome(self, request: RequestId) -> Outcome {
+        let status = self.failure.status();
+        self.log.start(request);
+        let log_tail = self.log.report(request, self.duration, None, self.peak_memory_bytes, &status);
+        let failure = match self.failure {
+            InitFailure::Failed(failure) => failure,
+            InitFailure::Exited(reason) => Failure::exit(request, reason),
+            InitFailure::Entrypoint(problem) => Failure::invalid_entrypoint(request, &problem),
+            InitFailure::TimedOut => Failure::timeout(request, self.log.timeout),
+        };
+        Outcome { payload: failure.payload, is_error: true, log_tail, duration: self.duration }
+    }
+}
+
+impl InitFailure {
+    fn status(&self) -> Status {
+        match self {
+            Self::Failed(failure) => Status::Error(failure.error_type.clone()),
+            Self::Exited(reason) => Status::Error(reason.error_type().to_owned()),
+            Self::Entrypoint(_) => Status::Error("Runtime.InvalidEntrypoint".to_owned()),
+            Self::TimedOut => Status::Timeout,
+        }
+    }
+}
