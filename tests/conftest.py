@@ -1,10 +1,11 @@
 """Fixtures: a server for each module, worlds in it, and servers for tests that need one of their own."""
 
 import itertools
+import subprocess
 
 import pytest
 
-from support.server import Server
+from support.server import BINARY, Server, clean_environment
 from support.world import World
 
 _accounts = itertools.count(100_000_000_001)
@@ -52,3 +53,27 @@ def make_server(tmp_path):
     for one in made:
         if one.process is not None:
             one.stop()
+
+
+@pytest.fixture
+def follow_logs(server, tmp_path):
+    """Starts `firelet logs NAME -f`; gives a function that tells what it printed so far."""
+    followers = []
+
+    def follow(name):
+        output = tmp_path / f"{name}.followed"
+        with open(output, "wb") as file:
+            followers.append(
+                subprocess.Popen(
+                    [BINARY, "logs", name, "-f", "--endpoint", server.endpoint],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    env=clean_environment(),
+                )
+            )
+        return output.read_text
+
+    yield follow
+    for follower in followers:
+        follower.kill()
+        follower.wait()

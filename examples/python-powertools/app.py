@@ -7,5 +7,5 @@ logger = Logger(service="hello")
 
 @logger.inject_lambda_context
 def handler(event, context):
-    logger.info("greeting", name=event.get("name", "world"))
+    logger.info("greeting", extra={"guest": event.get("name", "world")})
     return {"message": f"Hello, {event.get('name', 'world')}!", "request": context.aws_request_id}

@@ -1,0 +1,108 @@
+"""The lines that an invocation leaves."""
+
+import re
+
+import pytest
+
+from support import packages
+from support.server import run_firelet
+from support.waiting import wait_for
+
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+REPORT = re.compile(
+    rf"REPORT RequestId: (?P<request>{UUID})\tDuration: (?P<duration>\d+\.\d\d) ms\t"
+    r"Billed Duration: (?P<billed>\d+) ms\tMemory Size: (?P<size>\d+) MB\tMax Memory Used: (?P<used>\d+) MB\t"
+    r"(?:Init Duration: (?P<init>\d+\.\d\d) ms\t)?(?P<rest>.*)\n"
+)
+NOISY = packages.python(
+    "import sys\nprint('at import')\ndef handler(event, context):\n"
+    "    print('printed')\n    print('to stderr', file=sys.stderr)\n    return 1\n"
+)
+
+
+def lines(answer):
+    return answer.log.splitlines()
+
+
+def test_the_tail_runs_from_start_to_report(world):
+    name = world.deploy(NOISY)
+    cold = world.invoke(name, tail=True)
+    seen = lines(cold)
+    request = cold.request_id
+    assert seen[0] == f"START RequestId: {request} Version: $LATEST"
+    assert sorted(seen[1:3]) == ["printed", "to stderr"]
+    assert seen[3] == f"END RequestId: {request}"
+    assert seen[4].startswith(f"REPORT RequestId: {request}\tDuration: ")
+    assert len(seen) == 5
+    assert cold.log.endswith("\t\n")
+
+    warm = world.invoke(name, tail=True)
+    assert [line.split()[0] for line in lines(warm)] == [line.split()[0] for line in seen]
+    assert warm.request_id != request
+
+
+def test_reports_measure(world):
+    source = "x = []\ndef handler(event, context):\n    x.append(b'x' * (event['megabytes'] << 20))\n"
+    name = world.deploy(packages.python(source), MemorySize=256)
+    cold = REPORT.search(world.invoke(name, {"megabytes": 1}, tail=True).log)
+    assert cold, "the cold call has a REPORT line as on AWS"
+    assert cold["init"] and cold["rest"] == ""
+    assert int(cold["billed"]) >= float(cold["duration"]) + float(cold["init"])
+    warm = REPORT.search(world.invoke(name, {"megabytes": 100}, tail=True).log)
+    assert warm["init"] is None
+    assert 0 <= int(warm["billed"]) - float(warm["duration"]) < 1
+    assert warm["size"] == "256"
+    assert 100 < int(warm["used"]) < 256
+    assert int(cold["used"]) < 100
+
+
+@pytest.mark.parametrize(
+    ("body", "timeout", "status"),
+    [
+        ("time.sleep(30)", 1, "Status: timeout"),
+        ("os._exit(1)", 5, "Status: error\tError Type: Runtime.ExitError"),
+        ("x = b'x' * (400 << 20)", 5, "Status: error\tError Type: Runtime.OutOfMemory"),
+    ],
+    ids=["timeout", "exit", "out of memory"],
+)
+def test_reports_say_how_it_failed(world, body, timeout, status):
+    source = f"import os, time\ndef handler(event, context):\n    {body}\n"
+    name = world.deploy(packages.python(source), Timeout=timeout)
+    report = REPORT.search(world.invoke(name, tail=True).log)
+    assert report["rest"] == status
+    if status == "Status: timeout":
+        assert 1000 <= float(report["duration"]) < 1100
+
+
+def test_the_tail_has_four_kilobytes(world):
+    source = "def handler(event, context):\n    for n in range(1000):\n        print(f'line {n:05}')\n"
+    answer = world.invoke(world.deploy(packages.python(source)), tail=True)
+    assert len(answer.log.encode()) <= 4096
+    assert "line 00999\n" in answer.log and "line 00001\n" not in answer.log
+    assert REPORT.search(answer.log)
+
+
+def test_the_log_command_prints_what_was_logged(server, world):
+    name = world.deploy(NOISY)
+    requests = [world.invoke(name).request_id for _ in range(3)]
+    printed = run_firelet("logs", name, endpoint=server.endpoint, check=True).stdout
+    assert re.search(r"INIT_START Runtime Version: python:3\.11\.\S*\tRuntime Version ARN: arn:aws:lambda:", printed)
+    starts = re.findall(rf"START RequestId: ({UUID}) Version: \$LATEST", printed)
+    assert starts == requests
+    assert printed.count("printed") == 3 and printed.count("at import") == 1
+
+
+def test_the_log_command_follows(server, world, follow_logs):
+    name = world.deploy(NOISY)
+    world.invoke(name)
+    seen = follow_logs(name)
+    wait_for(lambda: "END RequestId" in seen(), "the first invocation is shown")
+    second = world.invoke(name).request_id
+    wait_for(lambda: f"END RequestId: {second}" in seen(), "the second invocation is shown as it comes")
+
+
+def test_a_flood_of_logs_is_bounded_and_harmless(world):
+    source = "def handler(event, context):\n    for n in range(40000):\n        print('x' * 500)\n    return 'done'\n"
+    answer = world.invoke(world.deploy(packages.python(source)), tail=True)
+    assert answer.payload == "done"
+    assert len(answer.log.encode()) <= 4096

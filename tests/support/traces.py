@@ -1,0 +1,71 @@
+"""What functions leave on the host while they run: processes, namespaces, cgroups, mounts."""
+
+import pathlib
+
+PROC = pathlib.Path("/proc")
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
+NAMESPACES = ("pid", "mnt", "net", "ipc", "uts")
+
+
+def processes_of(function):
+    """The processes on this host that run in an environment of `function`."""
+    mark = f"AWS_LAMBDA_FUNCTION_NAME={function}\0".encode()
+    return {pid for pid in all_processes() if mark in read(PROC / pid / "environ")}
+
+
+def all_processes():
+    return {entry.name for entry in PROC.iterdir() if entry.name.isdigit()}
+
+
+def namespaces_of(pids):
+    """The namespaces that `pids` have and this process does not."""
+    found = {link for pid in pids for link in links(pid)}
+    return found - links("self")
+
+
+def namespaces_in_use():
+    return {link for pid in all_processes() for link in links(pid)}
+
+
+def links(pid):
+    found = set()
+    for name in NAMESPACES:
+        try:
+            found.add((PROC / pid / "ns" / name).readlink())
+        except OSError:
+            continue
+    return found
+
+
+def cgroups_of(pids):
+    """The folders of cgroups that `pids` are in and this process is not."""
+    own = cgroup_folders("self")
+    return {folder for pid in pids for folder in cgroup_folders(pid)} - own
+
+
+def cgroup_folders(pid):
+    folders = set()
+    for line in read(PROC / pid / "cgroup").decode().splitlines():
+        _, controllers, path = line.split(":", 2)
+        for root in cgroup_roots(controllers):
+            folders.add(root / path.lstrip("/"))
+    return folders
+
+
+def cgroup_roots(controllers):
+    if not controllers:
+        return [root for root in (CGROUPS, CGROUPS / "unified") if (root / "cgroup.controllers").exists()]
+    return [CGROUPS / controllers] if (CGROUPS / controllers).exists() else []
+
+
+def mounts_below(folder):
+    """Mounts of this host at or below `folder`."""
+    lines = read(PROC / "self" / "mountinfo").decode().splitlines()
+    return [line for line in lines if line.split()[4].startswith(str(folder))]
+
+
+def read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
