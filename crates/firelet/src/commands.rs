@@ -14,12 +14,21 @@ use crate::serve;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the Lambda API.
+    ///
+    /// Everything that firelet keeps is below the data directory; give each server its own. AWS clients reach the
+    /// server with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any credentials: an access key id of 12 digits names the
+    /// account, any other stands for 000000000000. FIRELET_LOG=debug says more of what the server does.
     Serve(Box<serve::ServeArguments>),
     /// Invoke a function and print its answer.
+    ///
+    /// The answer goes to standard output; with --log, the end of the log goes to standard error. The exit status is
+    /// 1 when the function failed.
     Invoke(invoke::InvokeArguments),
-    /// Print the log of a function.
+    /// Print the log of a function, oldest line first, each with its time.
     Logs(logs::LogsArguments),
     /// Say what this host lets firelet enforce, and which runtimes it has.
+    ///
+    /// Run it as the user who will run the server. The exit status is 1 when something is not fully enforced.
     Doctor(doctor::DoctorArguments),
     /// Print the version.
     Version,

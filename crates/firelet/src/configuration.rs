@@ -9,10 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use firelet_control::code_source::{CodeSource, CodeSourceOptions, Credentials};
 
-/// Serve the Lambda API.
-///
-/// Everything that firelet keeps is below the data directory; give each server its own. AWS clients reach the server
-/// with AWS_ENDPOINT_URL=http://ADDRESS:PORT and any credentials: an access key id of 12 digits names the account.
+/// What `firelet serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
     /// The folder for functions, their code and their logs; made if it is missing.

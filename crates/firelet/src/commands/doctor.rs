@@ -26,9 +26,7 @@ const RUNTIMES: &[&str] = &[
     "nodejs24.x",
 ];
 
-/// Say what this host lets firelet enforce, and which runtimes it has.
-///
-/// Run it as the user who will run the server. The exit status is 1 when something is not fully enforced.
+/// What `firelet doctor` takes.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     /// Print JSON, for scripts.

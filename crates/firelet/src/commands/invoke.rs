@@ -15,10 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::client;
 use crate::commands::Endpoint;
 
-/// Invoke a function and print its answer.
-///
-/// The answer goes to standard output; with --log, the end of the log goes to standard error. The exit status is 1
-/// when the function failed.
+/// What `firelet invoke` takes.
 #[derive(Debug, Args)]
 pub(crate) struct InvokeArguments {
     /// The function's name or ARN, with a qualifier if you like: hello, hello:3.

@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::client;
 use crate::commands::Endpoint;
 
-/// Print the log of a function, oldest line first, each with its time.
+/// What `firelet logs` takes.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArguments {
     /// The function's name.
