@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask --help` lists them. One module a command.
 
+mod bench;
 mod check;
 mod codegen;
 mod commands;
@@ -38,6 +39,11 @@ enum Command {
     Demo(demo::Options),
     /// Run all tests, and install what they need under the target directory.
     Test(test::Options),
+    /// Measure firelet beside what this machine can do at best.
+    Bench(bench::Options),
+    /// Serve as the floor of a benchmark.
+    #[command(name = bench::FLOOR_COMMAND, hide = true)]
+    BenchFloor,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -49,6 +55,8 @@ fn main() -> anyhow::Result<()> {
         Command::Examples => examples::run(&root),
         Command::Demo(options) => demo::run(&root, &options),
         Command::Test(options) => test::run(&root, &options),
+        Command::Bench(options) => bench::run(&root, &options),
+        Command::BenchFloor => bench::serve_floor(),
     }
 }
 

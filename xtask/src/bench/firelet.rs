@@ -1,0 +1,170 @@
+//! A firelet server under measurement: started, deployed to, asked for its memory, stopped.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::client::{self, Connection};
+use super::functions::Language;
+use super::machine::{field, kilobytes};
+
+/// A full virtual CPU, so that a function's share of the CPU is not what is measured.
+const MEMORY_MEGABYTES: u32 = 1_769;
+const TIMEOUT_SECONDS: u32 = 30;
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(1);
+/// Far below the start-up times that are told apart.
+const HEALTH_POLL: Duration = Duration::from_micros(200);
+
+/// A running server on a data directory of its own; dropping it ends the server.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    directory: TempDir,
+    /// From just before the spawn until the server answered that it is healthy.
+    pub(crate) start_up: Duration,
+}
+
+/// What a server and its helper processes hold in memory.
+pub(crate) struct Memory {
+    pub(crate) server_kilobytes: u64,
+    pub(crate) helpers_kilobytes: u64,
+}
+
+impl Server {
+    /// Starts `binary` on an empty data directory.
+    pub(crate) fn start(binary: &Path) -> anyhow::Result<Self> {
+        let directory =
+            tempfile::Builder::new().prefix("firelet-bench-").tempdir().context("make a data directory")?;
+        let log = File::create(directory.path().join("server.log")).context("create the server's log")?;
+        let address = free_address()?;
+        let mut command = Command::new(binary);
+        command.args(["serve", "--listen", &address.to_string(), "--data-dir"]);
+        command.arg(directory.path().join("data"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let started = Instant::now();
+        let child = command.spawn().with_context(|| format!("start {}", binary.display()))?;
+        let mut server = Self { child, address, directory, start_up: Duration::ZERO };
+        while !is_healthy(address)? {
+            ensure!(started.elapsed() < PATIENCE, "firelet did not answer in {PATIENCE:?}\n{}", server.log());
+            if let Some(status) = server.child.try_wait().context("look after firelet")? {
+                bail!("firelet ended with {status}\n{}", server.log());
+            }
+            thread::sleep(HEALTH_POLL);
+        }
+        server.start_up = started.elapsed();
+        Ok(server)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Creates a function and waits until it is active. `number` makes its code unlike that of all others.
+    pub(crate) async fn deploy(&self, name: &str, language: &Language, number: usize) -> anyhow::Result<()> {
+        let body = json!({
+            "FunctionName": name,
+            "Runtime": language.runtime,
+            "Handler": language.handler,
+            "Role": "arn:aws:iam::000000000000:role/bench",
+            "MemorySize": MEMORY_MEGABYTES,
+            "Timeout": TIMEOUT_SECONDS,
+            "Code": { "ZipFile": BASE64_STANDARD.encode(language.package(number)?) },
+        });
+        let mut connection = Connection::open(self.address).await?;
+        let create = client::request("POST", "/2015-03-31/functions", &[], body.to_string().as_bytes());
+        connection.exchange(&create).await?.check().with_context(|| format!("create {name}"))?;
+        let get = client::request("GET", &format!("/2015-03-31/functions/{name}"), &[], b"");
+        let started = Instant::now();
+        loop {
+            let answer = connection.exchange(&get).await?;
+            answer.check().with_context(|| format!("get {name}"))?;
+            let function: Value = serde_json::from_slice(answer.body).context("read GetFunction")?;
+            match function["Configuration"]["State"].as_str() {
+                Some("Active") => return Ok(()),
+                state => ensure!(started.elapsed() < PATIENCE, "{name} stayed {state:?}"),
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The folder with firelet's bootstrap for a family of runtimes, which is there once one has started.
+    pub(crate) fn bootstrap(&self, family: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.directory.path().join("data/bootstraps");
+        let entries = fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))?;
+        let mut paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        let is_wanted =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(family));
+        paths.find(is_wanted).with_context(|| format!("no bootstrap for {family} in {}", folder.display()))
+    }
+
+    /// What the server and its helpers hold in memory now.
+    pub(crate) fn memory(&self) -> Memory {
+        let pid = self.child.id();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let children: Vec<String> =
+            tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect();
+        let helpers = children.iter().flat_map(|line| line.split_ascii_whitespace());
+        Memory {
+            server_kilobytes: resident(&pid.to_string()),
+            helpers_kilobytes: helpers.map(resident).sum(),
+        }
+    }
+
+    /// The end of what the server logged.
+    pub(crate) fn log(&self) -> String {
+        let text = fs::read_to_string(self.directory.path().join("server.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(12)..].join("\n")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It fails only when the server is gone, which is what was asked for.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if asked.elapsed() > PATIENCE {
+                drop(self.child.kill());
+                drop(self.child.wait());
+                return;
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+/// The resident set of a process.
+pub(crate) fn resident(pid: &str) -> u64 {
+    kilobytes(&field(&format!("/proc/{pid}/status"), "VmRSS"))
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+    listener.local_addr().context("find a free port")
+}
+
+/// Whether the server answers its health check; false while nobody listens.
+fn is_healthy(address: SocketAddr) -> anyhow::Result<bool> {
+    let mut stream = match TcpStream::connect(address) {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(false),
+        Err(error) => return Err(error).context("connect to firelet"),
+    };
+    stream.write_all(&client::request("GET", "/_firelet/health", &[], b"")).context("ask for health")?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).context("read the answer to the health check")?;
+    Ok(answer.ends_with(b" 200"))
+}

@@ -1,0 +1,163 @@
+//! The functions that are measured, one a language: each greets whoever the event names and prints a line.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::bare;
+use super::firelet::Server;
+use super::interpreters::Interpreter;
+
+/// The event of every invocation.
+pub(crate) const EVENT: &[u8] = br#"{"name":"firelet"}"#;
+
+const PYTHON: &str = r#"
+def handler(event, context):
+    name = event.get("name", "world")
+    print(f"greeting {name}")
+    return {"message": f"Hello, {name}!", "request": context.aws_request_id}
+"#;
+
+const NODE: &str = r"
+exports.handler = async (event, context) => {
+  const name = event.name ?? 'world';
+  console.log(`greeting ${name}`);
+  return { message: `Hello, ${name}!`, request: context.awsRequestId };
+};
+";
+
+/// A language, with its function.
+pub(crate) struct Language {
+    pub(crate) name: &'static str,
+    pub(crate) runtime: String,
+    pub(crate) handler: &'static str,
+    program: Program,
+    file: &'static str,
+    content: Vec<u8>,
+}
+
+/// What runs the function.
+enum Program {
+    /// The package's own file.
+    Bootstrap(PathBuf),
+    /// The host's interpreter, with firelet's bootstrap.
+    Interpreter {
+        program: PathBuf,
+        /// Makes it start and end at once.
+        idle: &'static [&'static str],
+        /// Stand before the bootstrap's path.
+        options: &'static [&'static str],
+        bootstrap: &'static str,
+    },
+}
+
+impl Language {
+    /// The program at `bootstrap`, built with the `lambda_runtime` crate.
+    pub(crate) fn rust(bootstrap: &Path) -> anyhow::Result<Self> {
+        let content = fs::read(bootstrap).with_context(|| format!("read {}", bootstrap.display()))?;
+        Ok(Self {
+            name: "Rust",
+            runtime: "provided.al2023".to_owned(),
+            handler: "bootstrap",
+            program: Program::Bootstrap(bootstrap.to_owned()),
+            file: "bootstrap",
+            content,
+        })
+    }
+
+    pub(crate) fn python(interpreter: Interpreter) -> Self {
+        Self {
+            name: "Python",
+            runtime: interpreter.runtime,
+            handler: "app.handler",
+            program: Program::Interpreter {
+                program: interpreter.program,
+                // As firelet starts it: without the site module.
+                idle: &["-S", "-c", "pass"],
+                options: &["-S"],
+                bootstrap: "bootstrap.py",
+            },
+            file: "app.py",
+            content: PYTHON.as_bytes().to_vec(),
+        }
+    }
+
+    pub(crate) fn node(interpreter: Interpreter) -> Self {
+        Self {
+            name: "Node",
+            runtime: interpreter.runtime,
+            handler: "index.handler",
+            program: Program::Interpreter {
+                program: interpreter.program,
+                idle: &["-e", "0"],
+                options: &[],
+                bootstrap: "bootstrap.cjs",
+            },
+            file: "index.js",
+            content: NODE.as_bytes().to_vec(),
+        }
+    }
+
+    /// Starts the bare program and waits until it has ended; a Lambda runtime, which does not end, until it asks for
+    /// its first event.
+    pub(crate) fn start_bare(&self) -> anyhow::Result<Duration> {
+        match &self.program {
+            Program::Bootstrap(program) => {
+                bare::until_it_asks(bare::quiet(program).env("_HANDLER", self.handler))
+            }
+            Program::Interpreter { program, idle, .. } => bare::until_end(bare::quiet(program).args(*idle)),
+        }
+    }
+
+    /// Starts program, bootstrap and function as `server` does, but without a sandbox, until it asks for its first
+    /// event.
+    pub(crate) fn start_runtime(&self, server: &Server) -> anyhow::Result<Duration> {
+        let Program::Interpreter { program, options, bootstrap, .. } = &self.program else {
+            return self.start_bare();
+        };
+        let folder = server.bootstrap(self.family())?;
+        let code = tempfile::tempdir().context("make a folder for a function")?;
+        fs::write(code.path().join(self.file), &self.content).context("write a function")?;
+        let mut command = bare::quiet(program);
+        command.args(*options).arg(folder.join(bootstrap)).current_dir(code.path());
+        command.env("LAMBDA_TASK_ROOT", code.path()).env("_HANDLER", self.handler).env("PYTHONPATH", folder);
+        bare::until_it_asks(&mut command)
+    }
+
+    /// `python` of `python3.11`.
+    fn family(&self) -> &str {
+        self.runtime.split(|character: char| !character.is_ascii_alphabetic()).next().unwrap_or_default()
+    }
+
+    /// The deployment package; no two numbers give the same.
+    pub(crate) fn package(&self, number: usize) -> anyhow::Result<Vec<u8>> {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        let number = number.to_string();
+        for (name, content) in [(self.file, self.content.as_slice()), ("number", number.as_bytes())] {
+            let options = SimpleFileOptions::default().unix_permissions(0o755);
+            writer.start_file(name, options).with_context(|| format!("add {name} to a package"))?;
+            writer.write_all(content).with_context(|| format!("write {name} of a package"))?;
+        }
+        let package = writer.finish().context("finish a package")?.into_inner();
+        ensure!(package.len() < 50 << 20, "the package of {} is larger than Lambda takes", self.name);
+        Ok(package)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_packages_are_alike() {
+        let interpreter = Interpreter { runtime: "python3.11".into(), program: "/usr/bin/python3".into() };
+        let python = Language::python(interpreter);
+        assert_eq!(python.package(1).unwrap(), python.package(1).unwrap());
+        assert_ne!(python.package(1).unwrap(), python.package(2).unwrap());
+    }
+}
