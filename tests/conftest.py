@@ -45,8 +45,8 @@ def make_server(tmp_path):
     """Makes servers on data directories of this test; ends them all."""
     made = []
 
-    def make(*options, name="data", **settings):
-        made.append(Server(tmp_path / name, *options, **settings))
+    def make(*options, folder=tmp_path, **settings):
+        made.append(Server(folder / "data", *options, **settings))
         return made[-1]
 
     yield make

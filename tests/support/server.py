@@ -22,9 +22,9 @@ REGION = "us-east-1"
 class Server:
     """`firelet serve` on a free port."""
 
-    def __init__(self, data_directory, *options, listen="127.0.0.1:0", prefix=()):
+    def __init__(self, data_directory, *options, listen="127.0.0.1:0", prefix=(), binary=BINARY):
         self.data_directory = pathlib.Path(data_directory)
-        self.arguments = [*prefix, BINARY, "serve", "--data-dir", data_directory, "--listen", listen, *options]
+        self.arguments = [*prefix, binary, "serve", "--data-dir", data_directory, "--listen", listen, *options]
         self.log_path = self.data_directory.with_name(self.data_directory.name + ".log")
         self.process = None
         self.endpoint = None

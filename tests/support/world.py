@@ -44,7 +44,7 @@ class World:
         return f"{stem}-{next(self._numbers)}"
 
     def create(self, zip_bytes, name=None, runtime="python3.11", **settings):
-        """Creates a function; gives the answer as it came."""
+        """Creates a function; gives the answer as it came. A setting of None is left out."""
         family = runtime.rstrip("0123456789.x").split(".")[0]
         request = {
             "FunctionName": name or self.name(),
@@ -54,7 +54,8 @@ class World:
             "Code": {"ZipFile": zip_bytes},
             "Timeout": 30,
         }
-        return self.client.create_function(**(request | settings))
+        request = {key: value for key, value in (request | settings).items() if value is not None}
+        return self.client.create_function(**request)
 
     def deploy(self, zip_bytes, **settings):
         """Creates a function, waits until it is active, and gives its name."""

@@ -137,8 +137,7 @@ Go on in another terminal, with any credentials:
   export AWS_ENDPOINT_URL=http://{listen} AWS_REGION=us-east-1
   export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
   aws lambda list-functions
-  aws lambda invoke --function-name python-hello --payload '{{\"name\":\"Ada\"}}' \\
-      --cli-binary-format raw-in-base64-out /dev/stdout
+  aws lambda invoke --function-name python-hello answer.json
 
 Ctrl-C ends it.",
         listen = options.listen,

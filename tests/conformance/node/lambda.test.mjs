@@ -1,0 +1,49 @@
+// The AWS SDK for JavaScript v3 against a running firelet; started by test_node_sdk.py.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+
+const require = createRequire(`${process.env.FIRELET_NODE_MODULES}/any.js`);
+const sdk = require("@aws-sdk/client-lambda");
+const client = new sdk.LambdaClient({ maxAttempts: 1 });
+const FunctionName = "from-javascript";
+
+test("a function is created, awaited and invoked", async () => {
+  const created = await client.send(
+    new sdk.CreateFunctionCommand({
+      FunctionName,
+      Runtime: "nodejs20.x",
+      Handler: "index.handler",
+      Role: "arn:aws:iam::000000000000:role/any",
+      Code: { ZipFile: readFileSync(process.env.FIRELET_PACKAGE) },
+    }),
+  );
+  assert.equal(created.State, "Pending");
+  await sdk.waitUntilFunctionActiveV2({ client, maxWaitTime: 30, minDelay: 1, maxDelay: 1 }, { FunctionName });
+  const answer = await client.send(
+    new sdk.InvokeCommand({ FunctionName, Payload: JSON.stringify({ a: 1 }), LogType: "Tail" }),
+  );
+  assert.equal(answer.FunctionError, undefined);
+  assert.deepEqual(JSON.parse(answer.Payload.transformToString()), { a: 1, from: FunctionName });
+  assert.match(Buffer.from(answer.LogResult, "base64").toString(), /^START RequestId: .*\n[^]*REPORT RequestId: /);
+});
+
+test("errors have their classes", async () => {
+  await assert.rejects(client.send(new sdk.GetFunctionCommand({ FunctionName: "missing" })), (error) => {
+    assert.ok(error instanceof sdk.ResourceNotFoundException);
+    assert.equal(error.message, "Function not found: arn:aws:lambda:us-east-1:000000000000:function:missing");
+    assert.equal(error.$metadata.httpStatusCode, 404);
+    return true;
+  });
+});
+
+test("pages are followed and functions deleted", async () => {
+  const names = [];
+  for await (const page of sdk.paginateListFunctions({ client, pageSize: 1 }, {})) {
+    names.push(...page.Functions.map((one) => one.FunctionName));
+  }
+  assert.deepEqual(names, [FunctionName]);
+  const deleted = await client.send(new sdk.DeleteFunctionCommand({ FunctionName }));
+  assert.equal(deleted.$metadata.httpStatusCode, 204);
+});
