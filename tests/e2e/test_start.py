@@ -18,6 +18,7 @@ from support.traces import processes_of
 from support.world import World, refusal
 
 HELLO = packages.python("def handler(event, context):\n    return 'one'\n")
+LAMBDA = "arn:aws:lambda:us-east-1:000000000000:function:"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 
@@ -147,16 +148,28 @@ def test_a_full_disk_harms_nothing_stored(small_disk, make_server):
     server = make_server(folder=small_disk).start()
     world = World(server)
     name = world.deploy(HELLO)
-    for size in (30 << 20, 12 << 20):
-        large = packages.package({"app.py": "x = 1\n", "data": os.urandom(size)})
+    assert world.invoke(name).payload == "one"
+    fill(small_disk / "filler")
+    large = packages.package({"app.py": "x = 1\n", "data": os.urandom(4 << 20)})
+    for _ in range(3):
         error = refusal(world.client.update_function_code, FunctionName=name, ZipFile=large)
         assert (error.status, error.code) == (500, "ServiceException"), error.message
         assert str(small_disk) not in error.message
+    refusals = [refusal(world.client.tag_resource, Resource=f"{LAMBDA}{name}", Tags={"a": "b" * 200})]
+    assert [(error.status, error.code) for error in refusals] == [(500, "ServiceException")]
     assert world.invoke(name).payload == "one"
+    (small_disk / "filler").unlink()
     assert server.stop() == 0
     world = World(server.start())
     assert world.invoke(name).payload == "one"
     assert world.invoke(world.deploy(HELLO)).payload == "one"
+
+
+def fill(path):
+    """Writes until the disk is full."""
+    with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
 
 
 def test_ctrl_c_ends_the_server_and_its_functions(make_server):
