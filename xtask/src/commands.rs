@@ -64,6 +64,12 @@ pub(crate) fn require_node() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fails with what to do when `program` is missing.
+pub(crate) fn require(program: &str) -> anyhow::Result<()> {
+    ensure!(version_of(program).is_some(), "{program} is not on the PATH; install it");
+    Ok(())
+}
+
 fn version_of(program: &str) -> Option<String> {
     run_quietly(Command::new(program).arg("--version")).ok()
 }

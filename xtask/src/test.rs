@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
 use self::count::{Count, Format};
-use crate::commands::{self, PYTHON, cargo, require_node, require_python, target_directory};
+use crate::commands::{self, PYTHON, cargo, require, require_node, require_python, target_directory};
 use crate::examples::{self, EXAMPLES};
 use crate::progress::step;
 
@@ -44,6 +44,8 @@ enum Part {
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     require_python()?;
     require_node()?;
+    // Functions with a runtime of their own call the Runtime API with it.
+    require("curl")?;
     let mut total = Count::default();
     if options.only != Some(Part::E2e) {
         total += unit(root, options)?;
