@@ -144,8 +144,8 @@ impl Invoker {
         };
         let route = self.invocable(&arn).await?;
         request.payload = self.check_payload(request.payload)?;
-        let slot = self.concurrency.slot(&request.scope).ok_or(Error::ConcurrencyExceeded)?;
-        self.run(&route, &request, arn, &slot).await
+        let slot = self.concurrency.slot(&request.scope).await.ok_or(Error::ConcurrencyExceeded)?;
+        self.run(&route, &request, arn, slot).await
     }
 
     /// Everything but running the function: the `DryRun` invocation type.
@@ -203,7 +203,7 @@ impl Invoker {
         route: &Route,
         request: &Request,
         arn: FunctionArn,
-        _slot: &Slot,
+        slot: Slot,
     ) -> Result<Response, Error> {
         let function = &route.function;
         let trace_id = trace::trace_header(request.trace_id.as_deref(), request.request_id, self.clock.now());
@@ -222,13 +222,16 @@ impl Invoker {
             log_tail: outcome.log_tail,
             trace_id,
         };
+        let slot = Arc::new(slot);
         for _ in 0..ATTEMPTS {
-            let lease = match route.group.lease().await {
+            let mut lease = match route.group.lease().await {
                 Ok(lease) => lease,
                 Err(LeaseError::Init(failed)) => return Ok(answer(failed.outcome(request.request_id))),
                 Err(LeaseError::Runtime(error)) => return Err(Error::Runtime(error)),
                 Err(source) => return Err(Error::Environment { function: arn.name, source }),
             };
+            // The environment is busy, and counts, until its runtime asks for the next event.
+            lease.hold(Arc::clone(&slot));
             invocation.deadline = self.clock.now().plus(function.definition.timeout);
             if let Ok(outcome) = lease.invoke(invocation.clone()).await {
                 return Ok(answer(outcome));

@@ -19,6 +19,9 @@ use crate::service::Task;
 /// next event within microseconds, unless the function still works.
 const FINISHING_GRACE: Duration = Duration::from_millis(2);
 
+/// What a caller wants kept until the environment of its invocation is free.
+pub(crate) type Hold = Box<dyn Send>;
+
 type Waiter = oneshot::Sender<Result<Arc<Environment>, LeaseError>>;
 
 /// The environments of one version of a function.
@@ -34,7 +37,10 @@ struct Members {
     idle: Vec<Idle>,
     waiting: VecDeque<Waiter>,
     creating: usize,
-    finishing: usize,
+    /// Environments on loan.
+    leased: usize,
+    /// Environments whose runtime has answered and has not asked for its next event.
+    finishing: Vec<Finishing>,
     /// Replaced by a newer configuration, or deleted: what comes back is ended.
     is_retired: bool,
 }
@@ -42,6 +48,12 @@ struct Members {
 struct Idle {
     environment: Arc<Environment>,
     since: Instant,
+}
+
+struct Finishing {
+    environment: Arc<Environment>,
+    /// When the time of its invocation is over.
+    deadline: Instant,
 }
 
 impl Group {
@@ -70,6 +82,7 @@ impl Group {
         let (mut waiter, supply) = {
             let mut members = self.members.lock();
             if let Some(environment) = members.take_idle() {
+                members.leased += 1;
                 drop(members);
                 return Ok(Lease::new(environment, Arc::clone(self)));
             }
@@ -133,24 +146,39 @@ impl Group {
         }
     }
 
-    /// Takes an environment back whose invocation is over: it is free once its runtime asks for the next event.
-    pub(crate) fn give_back(self: &Arc<Self>, environment: &Arc<Environment>) {
-        self.members.lock().finishing += 1;
+    /// Takes an environment back whose invocation was answered. It is free once its runtime asks for the next event;
+    /// until then `hold` is kept. A runtime that has not asked at `deadline` is ended.
+    pub(crate) fn give_back(
+        self: &Arc<Self>,
+        environment: &Arc<Environment>,
+        deadline: Instant,
+        hold: Option<Hold>,
+    ) {
+        {
+            let mut members = self.members.lock();
+            members.leased -= 1;
+            members.finishing.push(Finishing { environment: Arc::clone(environment), deadline });
+        }
         let group = Arc::clone(self);
         let returned = Arc::clone(environment);
         environment.when_ready(move |readiness| {
-            let mut members = group.members.lock();
-            members.finishing -= 1;
-            if readiness == Readiness::Ready {
-                members.give(returned);
-            }
-            if members.demand().supply(true) == Supply::Create {
-                drop(members);
-                if let Err(error) = group.create() {
-                    tracing::warn!(%error, "cannot replace an execution environment that ended");
-                }
-            }
+            drop(hold);
+            group.finished(returned, readiness);
         });
+    }
+
+    fn finished(self: &Arc<Self>, environment: Arc<Environment>, readiness: Readiness) {
+        let mut members = self.members.lock();
+        members.finishing.retain(|finishing| !Arc::ptr_eq(&finishing.environment, &environment));
+        if readiness == Readiness::Ready {
+            members.give(environment);
+        }
+        if members.demand().supply(true) == Supply::Create {
+            drop(members);
+            if let Err(error) = self.create() {
+                tracing::warn!(%error, "cannot replace an execution environment that ended");
+            }
+        }
     }
 
     /// Hands work to the pool's service; false when it has none to spare.
@@ -169,18 +197,27 @@ impl Group {
         drop(idle);
     }
 
-    /// Ends environments idle since before `cutoff`; says how many are idle after that, and whether the group is
-    /// in use at all.
-    pub(crate) fn expire(&self, cutoff: Instant) -> (usize, bool) {
-        let (expired, left, is_used) = {
+    /// Ends environments idle since before `cutoff`, and those that should have finished before `now`. Says how many
+    /// are idle after that, and whether the group is in use at all.
+    pub(crate) fn expire(&self, cutoff: Option<Instant>, now: Instant) -> (usize, bool) {
+        let (expired, overdue, left, is_used) = {
             let mut members = self.members.lock();
-            let kept = members.idle.partition_point(|idle| idle.since <= cutoff);
-            let expired: Vec<Idle> = members.idle.drain(..kept).collect();
-            let demand = members.demand();
-            let is_used = !members.idle.is_empty() || demand.waiting + demand.creating + demand.finishing > 0;
-            (expired, members.idle.len(), is_used)
+            let count = cutoff.map_or(0, |cutoff| members.idle.partition_point(|idle| idle.since <= cutoff));
+            let expired: Vec<Idle> = members.idle.drain(..count).collect();
+            let is_retired = members.is_retired;
+            let overdue: Vec<Arc<Environment>> = members
+                .finishing
+                .iter()
+                .filter(|finishing| is_retired || finishing.deadline <= now)
+                .map(|finishing| Arc::clone(&finishing.environment))
+                .collect();
+            (expired, overdue, members.idle.len(), members.is_used())
         };
         drop(expired);
+        for environment in overdue {
+            // Its end is what takes it off the list.
+            environment.kill();
+        }
         (left, is_used)
     }
 
@@ -202,7 +239,12 @@ impl Group {
 impl Members {
     fn demand(&mut self) -> Demand {
         self.waiting.retain(|waiter| !waiter.is_closed());
-        Demand { waiting: self.waiting.len(), creating: self.creating, finishing: self.finishing }
+        Demand { waiting: self.waiting.len(), creating: self.creating, finishing: self.finishing.len() }
+    }
+
+    fn is_used(&mut self) -> bool {
+        let Demand { waiting, creating, finishing } = self.demand();
+        !self.idle.is_empty() || self.leased + waiting + creating + finishing > 0
     }
 
     /// The environment used last that is alive.
@@ -220,7 +262,10 @@ impl Members {
         let mut environment = Ok(environment);
         while let Some(waiter) = self.waiting.pop_front() {
             match waiter.send(environment) {
-                Ok(()) => return,
+                Ok(()) => {
+                    self.leased += 1;
+                    return;
+                }
                 Err(unsent) => environment = unsent,
             }
         }

@@ -1,13 +1,14 @@
 //! An environment on loan for one invocation.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use firelet_runtime::{
     Environment, InitFailed, Invocation, Outcome, Running, StartError, Undelivered, catalogue,
 };
 
 use crate::code_cache::CodeError;
-use crate::group::Group;
+use crate::group::{Group, Hold};
 use crate::service::Task;
 
 /// Why no environment could be had.
@@ -37,11 +38,23 @@ pub enum LeaseError {
 pub struct Lease {
     environment: Arc<Environment>,
     group: Arc<Group>,
+    /// When the time of the invocation is over.
+    deadline: Instant,
+    hold: Option<Hold>,
 }
+
+/// How long a runtime may take at least to ask for its next event, however late it answered.
+const FINISHING_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Lease {
     pub(crate) fn new(environment: Arc<Environment>, group: Arc<Group>) -> Self {
-        Self { environment, group }
+        let deadline = Instant::now() + group.function().definition.timeout;
+        Self { environment, group, deadline, hold: None }
+    }
+
+    /// Keeps `hold` until the environment is free again, which may be after its answer.
+    pub fn hold(&mut self, hold: impl Send + 'static) {
+        self.hold = Some(Box::new(hold));
     }
 
     /// Has the function work on `invocation`. If the caller goes away meanwhile, the function works on all the same,
@@ -63,7 +76,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.group.give_back(&self.environment);
+        let deadline = self.deadline.max(Instant::now() + FINISHING_PATIENCE);
+        self.group.give_back(&self.environment, deadline, self.hold.take());
     }
 }
 

@@ -8,7 +8,7 @@ use firelet_runtime::{Catalogue, Environment, Function, InitFailure, InitPhase, 
 use firelet_store::definition::LogFormat;
 use firelet_store::{FunctionVersion, Store, Version};
 use firelet_types::{FunctionName, Scope, limits};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,10 @@ pub struct Pool {
 }
 
 struct Shared {
+    /// The groups that serve the versions as they are configured now.
     groups: RwLock<HashMap<Key, Arc<Group>>>,
+    /// Groups whose last environments have still to end.
+    retired: Mutex<Vec<Arc<Group>>>,
     tasks: mpsc::Sender<Task>,
 }
 
@@ -90,7 +93,7 @@ impl Pool {
         store: Arc<Store>,
     ) -> (Self, PoolService) {
         let (sender, tasks) = mpsc::channel(TASKS);
-        let shared = Arc::new(Shared { groups: RwLock::default(), tasks: sender });
+        let shared = Arc::new(Shared { groups: RwLock::default(), retired: Mutex::default(), tasks: sender });
         let maker = Arc::new(Maker { runtime, catalogue, code });
         let service = PoolService { options, maker, shared: Arc::clone(&shared), store, tasks };
         (Self { shared }, service)
@@ -116,9 +119,16 @@ impl Pool {
         let replaced = groups.insert(key, Arc::clone(&group));
         drop(groups);
         if let Some(replaced) = replaced {
-            replaced.retire();
+            self.shared.retire(replaced);
         }
         group
+    }
+}
+
+impl Shared {
+    fn retire(&self, group: Arc<Group>) {
+        group.retire();
+        self.retired.lock().push(group);
     }
 }
 
@@ -169,13 +179,23 @@ impl PoolService {
             self.retire_replaced();
         }
         let mut idle = 0;
-        let cutoff = Instant::now().checked_sub(self.options.idle_lifetime);
+        let now = Instant::now();
+        let cutoff = now.checked_sub(self.options.idle_lifetime);
+        let mut unused = Vec::new();
         self.shared.groups.write().retain(|_, group| {
-            let Some(cutoff) = cutoff else { return true };
-            let (left, is_used) = group.expire(cutoff);
+            let (left, is_used) = group.expire(cutoff, now);
             idle += left;
+            if !is_used {
+                unused.push(Arc::clone(group));
+            }
             is_used
         });
+        for group in unused {
+            self.shared.retire(group);
+        }
+        // Somebody who looked a group up before it was retired may still lease from it.
+        let is_needed = |group: &Arc<Group>| group.expire(cutoff, now).1 || Arc::strong_count(group) > 1;
+        self.shared.retired.lock().retain(is_needed);
         for _ in self.options.idle_environments..idle {
             let groups = self.shared.groups.read();
             let oldest = groups.values().filter_map(|group| Some((group.idle_since()?, group)));
@@ -205,7 +225,7 @@ impl PoolService {
                     groups.remove(&key);
                 }
                 drop(groups);
-                group.retire();
+                self.shared.retire(group);
             }
         }
     }
