@@ -1,9 +1,18 @@
 """Servers that end, well or badly, and what is there when they start again."""
 
 import concurrent.futures
+import os
+import signal
 
 from support import packages
-from support.traces import cgroups_of, mounts_below, namespaces_in_use, namespaces_of, processes_of
+from support.traces import (
+    cgroups_of,
+    children_of,
+    mounts_below,
+    namespaces_in_use,
+    namespaces_of,
+    processes_of,
+)
 from support.waiting import wait_for
 from support.world import World
 
@@ -82,6 +91,26 @@ def test_kills_while_writing_keep_what_was_answered(make_server):
     for name in answered[-3:]:
         world.await_active(name)
         assert world.invoke(name).payload == "one"
+
+
+def test_a_killed_helper_is_replaced(make_server):
+    server = make_server().start()
+    world = World(server)
+    name = world.deploy(HELLO)
+    assert world.invoke(name).payload == "one"
+    earlier = children_of(server.process.pid)
+    assert len(earlier) == 1
+    os.kill(int(*earlier), signal.SIGKILL)
+    wait_for(lambda: children_of(server.process.pid) - earlier, "another helper is there")
+    wait_for(lambda: answers(world, name), "the function answers again")
+    assert "helper" in server.log()
+
+
+def answers(world, name):
+    try:
+        return world.invoke(name).payload == "one"
+    except world.client.exceptions.ServiceException:
+        return False
 
 
 def test_an_orderly_end_leaves_nothing_behind(make_server):

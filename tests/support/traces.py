@@ -69,3 +69,14 @@ def read(path):
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def children_of(pid):
+    """The processes that `pid` has started itself."""
+    return {child for child in all_processes() if parent_of(child) == str(pid)}
+
+
+def parent_of(pid):
+    # The name before the parent may hold anything, parentheses included.
+    fields = read(PROC / pid / "stat").decode(errors="replace").rpartition(")")[2].split()
+    return fields[1] if fields else None
