@@ -101,9 +101,10 @@ def test_a_killed_helper_is_replaced(make_server):
     earlier = children_of(server.process.pid)
     assert len(earlier) == 1
     os.kill(int(*earlier), signal.SIGKILL)
-    wait_for(lambda: children_of(server.process.pid) - earlier, "another helper is there")
+    wait_for(lambda: not processes_of(name), "its sandboxes ended with it")
     wait_for(lambda: answers(world, name), "the function answers again")
-    assert "helper" in server.log()
+    assert children_of(server.process.pid) - earlier, "another helper is there"
+    assert "the sandbox helper has ended" in server.log()
 
 
 def answers(world, name):
