@@ -11,6 +11,7 @@ from support.traces import (
     mounts_below,
     namespaces_in_use,
     namespaces_of,
+    now,
     processes_of,
 )
 from support.waiting import wait_for
@@ -54,14 +55,15 @@ def test_a_kill_under_load_leaves_nothing_behind(make_server):
         wait_for(lambda: len(processes_of(busy)) >= 8, "four environments are busy")
         pids = processes_of(busy) | processes_of(kept)
         namespaces, cgroups = namespaces_of(pids), cgroups_of(pids)
-        assert len(namespaces) >= 5
+        assert len(namespaces) >= 5 and namespaces <= namespaces_in_use(now())
         server.kill()
+        killed = now()
         assert all(isinstance(one.exception(), Exception) for one in running)
 
     world = World(server.start())
     assert world.invoke(kept).payload == "one"
     wait_for(lambda: not processes_of(busy), "the killed server's functions are gone")
-    wait_for(lambda: not namespaces & namespaces_in_use(), "their namespaces are gone")
+    wait_for(lambda: not namespaces & namespaces_in_use(killed), "their namespaces are gone")
     server.stop()
     assert not [folder for folder in cgroups if folder.exists()]
     assert mounts_below(server.data_directory) == []
@@ -123,7 +125,8 @@ def test_an_orderly_end_leaves_nothing_behind(make_server):
     namespaces, cgroups = namespaces_of(pids), cgroups_of(pids)
     assert pids and namespaces
     assert server.stop() == 0
+    ended = now()
     assert not processes_of(name)
-    assert not namespaces & namespaces_in_use()
+    assert not namespaces & namespaces_in_use(ended)
     assert not [folder for folder in cgroups if folder.exists()]
     assert mounts_below(server.data_directory) == []

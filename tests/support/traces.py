@@ -1,6 +1,8 @@
 """What functions leave on the host while they run: processes, namespaces, cgroups, mounts."""
 
+import os
 import pathlib
+import time
 
 PROC = pathlib.Path("/proc")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
@@ -23,8 +25,17 @@ def namespaces_of(pids):
     return found - links("self")
 
 
-def namespaces_in_use():
-    return {link for pid in all_processes() for link in links(pid)}
+def namespaces_in_use(since):
+    """The namespaces of processes that are older than `since`, a time of `now`.
+
+    The kernel gives the numbers of namespaces again, so those of newer processes say nothing.
+    """
+    return {link for pid in all_processes() if (begin_of(pid) or since) < since for link in links(pid)}
+
+
+def now():
+    """The time as /proc tells it: clock ticks since the machine started."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")
 
 
 def links(pid):
@@ -77,6 +88,16 @@ def children_of(pid):
 
 
 def parent_of(pid):
-    # The name before the parent may hold anything, parentheses included.
+    return state_of(pid, 1)
+
+
+def begin_of(pid):
+    began = state_of(pid, 19)
+    return began and int(began)
+
+
+def state_of(pid, index):
+    """A field of /proc/PID/stat, counted from the one after the name."""
+    # The name may hold anything, parentheses included.
     fields = read(PROC / pid / "stat").decode(errors="replace").rpartition(")")[2].split()
-    return fields[1] if fields else None
+    return fields[index] if fields else None
