@@ -25,6 +25,12 @@ pub enum Error {
     /// Parts of the signature are missing or malformed; the text is for the caller.
     #[error("{0}")]
     Incomplete(String),
+    /// The signature is not one that any key could make.
+    #[error(
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
+         Key and signing method. Consult the service documentation for details."
+    )]
+    Mismatch,
 }
 
 /// The caller of a request with these headers and query. A request without a signature is anonymous.
@@ -65,10 +71,18 @@ fn from_header(text: &str, headers: &HeaderMap) -> Result<Caller, Error> {
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ",
         );
     }
-    match parameter("Credential") {
-        Some(credential) if missing.is_empty() => from_credential(credential),
+    match (parameter("Credential"), parameter("Signature")) {
+        (Some(credential), Some(signature)) if missing.is_empty() => {
+            let caller = from_credential(credential)?;
+            if is_signature(signature) { Ok(caller) } else { Err(Error::Mismatch) }
+        }
         _ => Err(Error::Incomplete(format!("{missing}Authorization={text}"))),
     }
+}
+
+/// A signature is an HMAC-SHA256 in lower-case hexadecimal digits.
+fn is_signature(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn from_query(query: &str) -> Result<Caller, Error> {
@@ -135,7 +149,10 @@ mod tests {
     }
 
     fn signed(credential: &str) -> String {
-        format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host;x-amz-date, Signature=abc")
+        format!(
+            "AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host;x-amz-date, Signature={}",
+            "0f".repeat(32)
+        )
     }
 
     #[test]
@@ -191,6 +208,17 @@ mod tests {
             &signed("key/20261123/US_EAST/lambda/aws4_request"),
             Err("Credential should be scoped to a valid region, not 'US_EAST'."),
         );
+    }
+
+    #[test]
+    fn a_signature_that_no_key_makes_does_not_match() {
+        for signature in ["abc", &"z".repeat(64), &"F".repeat(64)] {
+            let text = format!(
+                "AWS4-HMAC-SHA256 Credential=k/20261123/us-east-1/lambda/aws4_request, SignedHeaders=host, \
+                 Signature={signature}"
+            );
+            assert_eq!(caller(&headers(&text), None), Err(Error::Mismatch), "{signature}");
+        }
     }
 
     proptest! {

@@ -4,11 +4,20 @@
 
 use firelet_api::model::ThrottleReason;
 use firelet_api::{ApiError, ErrorKind};
+use firelet_auth::Error as AuthError;
 use firelet_control::Error as ControlError;
 use firelet_invoke::Error as InvokeError;
 
 /// Seconds after which a throttled caller may try again.
 const RETRY_AFTER: u32 = 1;
+
+pub(crate) fn from_auth(error: &AuthError) -> ApiError {
+    let kind = match error {
+        AuthError::Incomplete(_) => ErrorKind::IncompleteSignatureException,
+        AuthError::Mismatch => ErrorKind::InvalidSignatureException,
+    };
+    ApiError::new(kind, error.to_string())
+}
 
 pub(crate) fn from_control(error: &ControlError) -> ApiError {
     let kind = match error {

@@ -86,20 +86,22 @@ async fn logs(services: &Services, request: &Request<Incoming>) -> Response<Answ
         return text(StatusCode::BAD_REQUEST, TEXT, "name a function: /_firelet/logs?function=NAME\n");
     };
     let lines = parameter("lines").and_then(|lines| lines.parse().ok()).unwrap_or(LINES).min(MOST_LINES);
-    match services.logs.read(LogGroup { scope, name }, lines).await {
-        Ok(Follow { history, live }) => {
-            let history = stream::iter(history.into_iter().map(|line| encode(&line)));
-            if parameter("follow").is_some_and(|follow| follow == "true") {
-                stream_of(history.chain(follow(live)), TEXT)
-            } else {
-                stream_of(history, TEXT)
-            }
-        }
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "cannot read logs");
-            text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the log cannot be read\n")
-        }
+    if name.is_empty() {
+        return text(StatusCode::BAD_REQUEST, TEXT, "the name of the group is empty\n");
     }
+    let group = LogGroup { scope, name };
+    let answer = if parameter("follow").is_some_and(|follow| follow == "true") {
+        services.logs.follow(group, lines).await.map(|Follow { history, live }| {
+            stream_of(stream::iter(history).map(|line| encode(&line)).chain(follow(live)), TEXT)
+        })
+    } else {
+        let history = services.logs.read(group, lines).await;
+        history.map(|history| stream_of(stream::iter(history).map(|line| encode(&line)), TEXT))
+    };
+    answer.unwrap_or_else(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot read logs");
+        text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the log cannot be read\n")
+    })
 }
 
 fn follow(live: broadcast::Receiver<LogLine>) -> impl Stream<Item = Bytes> {

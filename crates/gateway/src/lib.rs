@@ -3,6 +3,7 @@
 //! The only crate that turns errors into statuses. It decides nothing about functions: it decodes, calls
 //! `firelet-control` or `firelet-invoke`, and encodes.
 
+mod audience;
 mod body;
 mod dispatch;
 mod error;

@@ -19,8 +19,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::audience::Audience;
 use crate::body::{self, Answer};
 use crate::dispatch::Call;
+use crate::error::from_auth;
 use crate::{dispatch, internal, invocation};
 
 /// How long a client may take to send the head of a request.
@@ -52,13 +54,16 @@ pub struct Services {
 pub struct Gateway {
     listener: TcpListener,
     services: Arc<Services>,
+    audience: Audience,
 }
 
 impl Gateway {
     /// A server on `listener`.
     #[must_use]
     pub fn new(listener: TcpListener, services: Services) -> Self {
-        Self { listener, services: Arc::new(services) }
+        let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+        let audience = if is_loopback { Audience::Loopback } else { Audience::Everyone };
+        Self { listener, services: Arc::new(services), audience }
     }
 
     /// Serves until `shutdown`, then lets answers under way finish.
@@ -72,7 +77,8 @@ impl Gateway {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, Arc::clone(&self.services), shutdown.clone()));
+                    let services = Arc::clone(&self.services);
+                    connections.spawn(serve(stream, services, self.audience, shutdown.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -87,13 +93,13 @@ impl Gateway {
     }
 }
 
-async fn serve(stream: TcpStream, services: Arc<Services>, shutdown: CancellationToken) {
+async fn serve(stream: TcpStream, services: Arc<Services>, audience: Audience, shutdown: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off delays on a connection");
     }
     let service = service_fn(move |request| {
         let services = Arc::clone(&services);
-        async move { Ok::<_, Infallible>(services.answer(request).await) }
+        async move { Ok::<_, Infallible>(services.answer(audience, request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -114,7 +120,10 @@ async fn serve(stream: TcpStream, services: Arc<Services>, shutdown: Cancellatio
 }
 
 impl Services {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+    async fn answer(&self, audience: Audience, request: Request<Incoming>) -> Response<Answer> {
+        if let Err(stranger) = audience.check(request.headers()) {
+            return encode(ApiError::new(ErrorKind::AccessDeniedException, stranger.to_string()).encode());
+        }
         let request_id = RequestId::new(&self.ids);
         if internal::is_internal(request.uri().path()) {
             return internal::answer(self, request).await;
@@ -133,8 +142,8 @@ impl Services {
         request: Request<Incoming>,
     ) -> Result<EncodedResponse, ApiError> {
         let (parts, body) = request.into_parts();
-        let caller = firelet_auth::caller(&parts.headers, parts.uri.query())
-            .map_err(|error| ApiError::new(ErrorKind::IncompleteSignatureException, error.to_string()))?;
+        let caller =
+            firelet_auth::caller(&parts.headers, parts.uri.query()).map_err(|error| from_auth(&error))?;
         let routed = route(&parts.method, parts.uri.path(), parts.uri.query())?;
         let operation = routed.operation;
         if !operation.implemented() {

@@ -28,6 +28,8 @@ use crate::state::{Completion, Invocation, Readiness, Refusal, State};
 
 /// Connections that one environment may have open; a guest that opens more waits for its own.
 const CONNECTIONS: usize = 32;
+/// Bytes of a request's head, with room for the 64 KiB of an X-Ray cause.
+const HEAD_BYTES: usize = 128 << 10;
 const VERSION_PREFIX: &str = "/2018-06-01/runtime/";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
@@ -82,6 +84,7 @@ async fn serve_connection(stream: TcpStream, state: Arc<Mutex<State>>) {
     });
     let served = hyper::server::conn::http1::Builder::new()
         .pipeline_flush(true)
+        .max_buf_size(HEAD_BYTES)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -142,9 +145,10 @@ fn event(invocation: Invocation) -> Answer {
 
 async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, body: Incoming) -> Answer {
     const TO: &str = "InvocationResponse";
-    if let Err(refusal) = state.lock().expects_answer(id, TO) {
-        return refused(&refusal);
-    }
+    let reading = match Reading::begin(state, Some(id), TO) {
+        Ok(reading) => reading,
+        Err(refusal) => return refused(&refusal),
+    };
     if headers.get(RESPONSE_MODE).is_some_and(|mode| mode != "streaming") {
         return error(
             StatusCode::BAD_REQUEST,
@@ -152,7 +156,7 @@ async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, body: Inco
             "Invalid function response mode",
         );
     }
-    let (completion, answer) = match read(body).await {
+    let (completion, answer) = match reading.read(body).await {
         Ok(payload) => (Completion::Response(payload), accepted()),
         Err(BodyError::TooLarge) => (Completion::ResponseTooLarge, too_large()),
         Err(BodyError::Truncated) => return truncated(),
@@ -162,10 +166,11 @@ async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, body: Inco
 
 async fn fail(state: &Mutex<State>, id: &str, headers: &HeaderMap, body: Incoming) -> Answer {
     const TO: &str = "InvocationErrorResponse";
-    if let Err(refusal) = state.lock().expects_answer(id, TO) {
-        return refused(&refusal);
-    }
-    let (completion, answer) = match read(body).await {
+    let reading = match Reading::begin(state, Some(id), TO) {
+        Ok(reading) => reading,
+        Err(refusal) => return refused(&refusal),
+    };
+    let (completion, answer) = match reading.read(body).await {
         Ok(payload) => (Completion::Error { error_type: error_type(headers), payload }, accepted()),
         Err(BodyError::TooLarge) => (Completion::ResponseTooLarge, too_large()),
         Err(BodyError::Truncated) => return truncated(),
@@ -187,7 +192,11 @@ fn complete(
 }
 
 async fn fail_init(state: &Mutex<State>, headers: &HeaderMap, body: Incoming) -> Answer {
-    let payload = match read(body).await {
+    let reading = match Reading::begin(state, None, "InitError") {
+        Ok(reading) => reading,
+        Err(refusal) => return refused(&refusal),
+    };
+    let payload = match reading.read(body).await {
         Ok(payload) => payload,
         Err(BodyError::TooLarge) => return too_large(),
         Err(BodyError::Truncated) => return truncated(),
@@ -208,11 +217,27 @@ enum BodyError {
     Truncated,
 }
 
-async fn read(body: Incoming) -> Result<Bytes, BodyError> {
-    match Limited::new(body, limits::RESPONSE_PAYLOAD_BYTES).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-        Err(_) => Err(BodyError::Truncated),
+/// The reading of one answer's body, for as long as its connection lives.
+struct Reading<'a>(&'a Mutex<State>);
+
+impl<'a> Reading<'a> {
+    fn begin(state: &'a Mutex<State>, request_id: Option<&str>, to: &'static str) -> Result<Self, Refusal> {
+        state.lock().begin_reading(request_id, to)?;
+        Ok(Self(state))
+    }
+
+    async fn read(self, body: Incoming) -> Result<Bytes, BodyError> {
+        match Limited::new(body, limits::RESPONSE_PAYLOAD_BYTES).collect().await {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+            Err(_) => Err(BodyError::Truncated),
+        }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.lock().end_reading();
     }
 }
 

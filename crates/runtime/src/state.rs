@@ -97,12 +97,14 @@ enum Phase {
 /// The state of one runtime.
 pub(crate) struct State {
     phase: Phase,
+    /// Whether the body of an answer is being read; one at a time, so that a guest cannot park many in the server.
+    is_reading: bool,
 }
 
 impl State {
     /// A runtime that starts; `end` hears how its Init phase ends.
     pub(crate) fn new(end: oneshot::Sender<InitEnd>) -> Self {
-        Self { phase: Phase::Init { end } }
+        Self { phase: Phase::Init { end }, is_reading: false }
     }
 
     /// The runtime asks for an event. A second poll replaces the first, whose connection may be gone.
@@ -143,8 +145,31 @@ impl State {
         Ok(completion)
     }
 
-    /// Whether an answer for `request_id` may be sent now; checked before its body is read.
-    pub(crate) fn expects_answer(&self, request_id: &str, to: &'static str) -> Result<(), Refusal> {
+    /// Begins to read the body of an answer to `request_id`, or of an Init error for none. [`State::end_reading`] must
+    /// follow.
+    pub(crate) fn begin_reading(
+        &mut self,
+        request_id: Option<&str>,
+        to: &'static str,
+    ) -> Result<(), Refusal> {
+        match request_id {
+            Some(request_id) => self.expects_answer(request_id, to)?,
+            None if matches!(self.phase, Phase::Init { .. }) => {}
+            None => return Err(self.refusal(to)),
+        }
+        if std::mem::replace(&mut self.is_reading, true) {
+            return Err(self.refusal(to));
+        }
+        Ok(())
+    }
+
+    /// The body was read, or its connection is gone.
+    pub(crate) fn end_reading(&mut self) {
+        self.is_reading = false;
+    }
+
+    /// Whether an answer for `request_id` may be sent now.
+    fn expects_answer(&self, request_id: &str, to: &'static str) -> Result<(), Refusal> {
         match &self.phase {
             Phase::Running { request_id: current, .. } if current.to_string() == request_id => Ok(()),
             Phase::Running { .. } => Err(Refusal::UnknownRequestId),
@@ -307,6 +332,19 @@ mod tests {
         respond(&mut runtime.state, &invocation.request_id).unwrap();
         let refused = Refusal::Transition { from: "ResponseSent", to: "InvocationResponse" };
         assert_eq!(respond(&mut runtime.state, &invocation.request_id), Err(refused));
+    }
+
+    #[test]
+    fn one_answer_is_read_at_a_time() {
+        let (mut runtime, _polled) = Runtime::ready();
+        let invocation = runtime.invocation();
+        let id = invocation.request_id.to_string();
+        let _completion = runtime.state.invoke(invocation).unwrap();
+        let begin = |state: &mut State| state.begin_reading(Some(&id), "InvocationResponse");
+        assert_eq!(begin(&mut runtime.state), Ok(()));
+        assert!(begin(&mut runtime.state).is_err());
+        runtime.state.end_reading();
+        assert_eq!(begin(&mut runtime.state), Ok(()));
     }
 
     #[test]

@@ -12,6 +12,10 @@ use crate::environment::Function;
 /// key id names the account.
 const LOCAL_SECRET: &str = "firelet";
 
+/// Where segments would be sent. Nobody listens: datagrams to loopback are lost without an error.
+const XRAY_DAEMON: &str = "127.0.0.1";
+const XRAY_PORT: &str = "2000";
+
 /// The environment variables of `function`, AWS's own after the user's so that the user's cannot replace them.
 pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str) -> Vec<(String, String)> {
     let (family, scope) = (function.interpreter.family, &function.scope);
@@ -31,6 +35,9 @@ pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str
     variables.set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
     variables.set("AWS_LAMBDA_RUNTIME_API", runtime_api);
     variables.default("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
+    variables.set("AWS_XRAY_DAEMON_ADDRESS", &format!("{XRAY_DAEMON}:{XRAY_PORT}"));
+    variables.set("_AWS_XRAY_DAEMON_ADDRESS", XRAY_DAEMON);
+    variables.set("_AWS_XRAY_DAEMON_PORT", XRAY_PORT);
     variables.set("LAMBDA_TASK_ROOT", "/var/task");
     variables.set("LAMBDA_RUNTIME_DIR", "/var/runtime");
     variables.set("_HANDLER", &function.handler);

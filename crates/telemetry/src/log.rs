@@ -91,7 +91,8 @@ struct StreamKey {
 #[derive(Debug)]
 enum Request {
     Write { stream: Arc<StreamKey>, time: Timestamp, text: Bytes },
-    Read { group: LogGroup, lines: usize, answer: oneshot::Sender<Result<Follow, Error>> },
+    Read { group: LogGroup, lines: usize, answer: oneshot::Sender<Result<Vec<LogLine>, Error>> },
+    Follow { group: LogGroup, lines: usize, answer: oneshot::Sender<Result<Follow, Error>> },
     Stop,
 }
 
@@ -132,16 +133,32 @@ impl Logs {
         LogStream { logs: self.clone(), key: Arc::new(StreamKey { group, name }) }
     }
 
-    /// The last `lines` lines of a group, merged over its streams by time, and a way to follow it.
+    /// The last `lines` lines of a group, merged over its streams by time.
     ///
     /// # Errors
     ///
     /// When a file cannot be read, or the writer has stopped.
-    pub async fn read(&self, group: LogGroup, lines: usize) -> Result<Follow, Error> {
+    pub async fn read(&self, group: LogGroup, lines: usize) -> Result<Vec<LogLine>, Error> {
+        self.ask(|answer| Request::Read { group, lines, answer }).await
+    }
+
+    /// The last `lines` lines of a group, and every line after them.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or the writer has stopped.
+    pub async fn follow(&self, group: LogGroup, lines: usize) -> Result<Follow, Error> {
+        self.ask(|answer| Request::Follow { group, lines, answer }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
+    ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let requests = self.requests.clone();
-        let send = move || requests.send(Request::Read { group, lines, answer });
-        tokio::task::spawn_blocking(send).await.map_err(|_| Error::Stopped)?.map_err(|_| Error::Stopped)?;
+        let (requests, request) = (self.requests.clone(), request(answer));
+        let sent = tokio::task::spawn_blocking(move || requests.send(request)).await;
+        sent.map_err(|_| Error::Stopped)?.map_err(|_| Error::Stopped)?;
         answered.await.map_err(|_| Error::Stopped)?
     }
 

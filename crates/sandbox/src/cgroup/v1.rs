@@ -14,6 +14,8 @@ pub(super) fn limit(member: &Member, controller: Controller, limits: Limits) -> 
         Controller::Memory => {
             let bytes = limits.hard_memory().to_string();
             member.write("memory.limit_in_bytes", &bytes)?;
+            // Socket buffers are counted apart, and not at all without a limit.
+            member.write_if_there("memory.kmem.tcp.limit_in_bytes", &limits.memory_bytes.to_string())?;
             member.write_if_there("memory.memsw.limit_in_bytes", &bytes)
         }
         Controller::Cpu => {

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use firelet_types::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
 
 use super::{Error, LogGroup, LogLine};
 
@@ -16,6 +17,8 @@ use super::{Error, LogGroup, LogLine};
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'[').remove(b']').remove(b'$');
 /// Bytes read from the end of each file when the last lines are asked for.
 const HISTORY_BYTES: u64 = 1 << 20;
+/// Bytes of a file's name, leaving room for its suffix within the 255 of common file systems.
+const NAME_BYTES: usize = 240;
 const SUFFIX: &str = "log";
 const SUFFIX_ASIDE: &str = "old";
 
@@ -32,8 +35,14 @@ pub(super) fn set_aside(stream: &Path) -> PathBuf {
     stream.with_extension(SUFFIX_ASIDE)
 }
 
+/// A name that a file can have; a longer one keeps its start and gets a digest.
 fn encode(name: &str) -> String {
-    utf8_percent_encode(name, ENCODED).to_string()
+    let encoded = utf8_percent_encode(name, ENCODED).to_string();
+    if encoded.len() <= NAME_BYTES {
+        return encoded;
+    }
+    let digest: String = Sha256::digest(name).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}+{digest}", &encoded[..NAME_BYTES - 33])
 }
 
 pub(super) fn append_line(buffer: &mut Vec<u8>, time: Timestamp, text: &[u8]) {

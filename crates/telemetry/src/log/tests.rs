@@ -18,7 +18,7 @@ fn check(
     let thread = std::thread::spawn(move || writer.run());
     write(&logs);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let follow = runtime.block_on(logs.read(group("/aws/lambda/f"), 1_000)).unwrap();
+    let history = runtime.block_on(logs.read(group("/aws/lambda/f"), 1_000)).unwrap();
     logs.stop();
     thread.join().unwrap();
     let text = |line: LogLine| String::from_utf8_lossy(&line.text).into_owned();
@@ -26,7 +26,7 @@ fn check(
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    (directory, follow.history.into_iter().map(text).collect(), paths)
+    (directory, history.into_iter().map(text).collect(), paths)
 }
 
 fn write(logs: &Logs, stream: &str, millis: i64, text: &'static str) {
@@ -58,6 +58,18 @@ fn names_cannot_leave_the_log_folder() {
     let (_directory, lines, paths) = check(|_| {}, |logs| write(logs, "../../../escape", 1, "inside"));
     assert_eq!(lines, ["inside"]);
     assert!(paths[0].file_name().unwrap().to_string_lossy().contains("%2F"));
+}
+
+#[test]
+fn the_longest_names_fit_the_disk_and_stay_apart() {
+    let long = |last: &str| format!("{}{last}", "/".repeat(511));
+    let directory = tempfile::tempdir().unwrap();
+    let names = [long("a"), long("b")].map(|name| {
+        let folder = files::group_directory(directory.path(), &group(&name));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    });
+    assert_ne!(names[0], names[1]);
 }
 
 #[test]
@@ -98,7 +110,7 @@ fn a_follower_sees_each_line_once() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         write(&logs, "s", 1, "before");
-        let mut follow = logs.read(group("/aws/lambda/f"), 10).await.unwrap();
+        let mut follow = logs.follow(group("/aws/lambda/f"), 10).await.unwrap();
         write(&logs, "s", 2, "after\nlast");
         assert_eq!(follow.history.iter().map(|line| &line.text[..]).collect::<Vec<_>>(), [b"before"]);
         assert_eq!(&follow.live.recv().await.unwrap().text[..], b"after");

@@ -24,7 +24,7 @@ const GATHER: Duration = Duration::from_millis(2);
 /// Requests taken from the queue before what they wrote is handed to the operating system.
 const BATCH: usize = 1_024;
 /// Lines that a follower may fall behind before it misses some.
-const FOLLOWER_LINES: usize = 4_096;
+const FOLLOWER_LINES: usize = 1_024;
 
 /// Empties the queue of lines onto disk.
 #[derive(Debug)]
@@ -75,7 +75,11 @@ impl LogWriter {
             Request::Read { group, lines, answer } => {
                 self.flush();
                 // A reader that went away needs no answer.
-                let _ = answer.send(self.read(&group, lines));
+                let _ = answer.send(files::last_lines(&self.options.directory, &group, lines));
+            }
+            Request::Follow { group, lines, answer } => {
+                self.flush();
+                let _ = answer.send(self.follow(&group, lines));
             }
             Request::Stop => return false,
         }
@@ -134,7 +138,8 @@ impl LogWriter {
         });
     }
 
-    fn read(&mut self, group: &LogGroup, lines: usize) -> Result<Follow, Error> {
+    fn follow(&mut self, group: &LogGroup, lines: usize) -> Result<Follow, Error> {
+        self.followers.retain(|_, follower| follower.receiver_count() > 0);
         let history = files::last_lines(&self.options.directory, group, lines)?;
         let follower =
             self.followers.entry(group.clone()).or_insert_with(|| broadcast::channel(FOLLOWER_LINES).0);
