@@ -1,0 +1,33 @@
+//! Any text as the name of a function: what is accepted has one text form, which reads back as the same.
+
+#![no_main]
+
+use firelet_types::{FunctionArn, FunctionIdentifier, FunctionName, Qualifier, Region, Scope};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let qualifier = Qualifier::from(text);
+    assert_eq!(qualifier.to_string(), text);
+    assert_eq!(Qualifier::from(qualifier.to_string().as_str()), qualifier);
+
+    if let Ok(name) = text.parse::<FunctionName>() {
+        assert_eq!(name.as_str(), text);
+        assert!(name.as_str().len() <= 64 && !name.as_str().contains(['/', '.', '\0']));
+    }
+    if let Ok(identifier) = text.parse::<FunctionIdentifier>() {
+        check_identifier(text, identifier);
+    }
+});
+
+fn check_identifier(text: &str, identifier: FunctionIdentifier) {
+    assert!(!identifier.name.is_empty() && !identifier.name.contains(['/', ':', '%', '\0']));
+    assert!(text.contains(&identifier.name));
+    let Ok(name) = identifier.name.parse::<FunctionName>() else { return };
+    let (Some(account), Some(region)) = (identifier.account.clone(), identifier.region.clone()) else {
+        return;
+    };
+    let arn = FunctionArn { scope: Scope { account, region }, name, qualifier: identifier.qualifier.clone() };
+    let read: FunctionIdentifier = arn.to_string().parse().expect("an ARN reads back");
+    assert_eq!(read, identifier);
+    assert!(arn.scope.region.to_string().parse::<Region>().is_ok_and(|region| region == arn.scope.region));
+}
