@@ -102,6 +102,24 @@ def test_new_configuration_takes_over(world):
     assert world.invoke(name).payload == "blue"
 
 
+def test_logging_is_merged_and_falls_back(world):
+    name = world.deploy(HELLO, LoggingConfig={"LogFormat": "JSON"})
+    json_logging = {
+        "LogFormat": "JSON",
+        "ApplicationLogLevel": "INFO",
+        "SystemLogLevel": "INFO",
+        "LogGroup": f"/aws/lambda/{name}",
+    }
+    assert world.configuration(name)["LoggingConfig"] == json_logging
+    for change, expected in [
+        ({"ApplicationLogLevel": "DEBUG"}, json_logging | {"ApplicationLogLevel": "DEBUG"}),
+        ({"LogFormat": "Text"}, {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{name}"}),
+    ]:
+        world.client.update_function_configuration(FunctionName=name, LoggingConfig=change)
+        world.await_updated(name)
+        assert world.configuration(name)["LoggingConfig"] == expected
+
+
 def test_every_change_gives_a_new_revision(world):
     created = world.create(HELLO)
     name = created["FunctionName"]

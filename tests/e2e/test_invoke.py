@@ -6,9 +6,7 @@ import json
 import pytest
 
 from support import packages, raw
-from support.traces import processes_of
-from support.waiting import wait_for
-from support.world import World, refusal
+from support.world import refusal
 
 ECHO = packages.python("def handler(event, context):\n    return event\n")
 COUNTER = packages.python(
@@ -181,15 +179,3 @@ def test_functions_of_other_accounts_stay_apart(account, world):
     assert refusal(world.client.invoke, FunctionName=name).status == 404
     assert account.invoke(name).payload == 1
     assert world.invoke(world.deploy(COUNTER, name=name)).payload == 1
-
-
-def test_idle_environments_end(make_server):
-    world = World(make_server("--idle-seconds", "1").start())
-    source = "import uuid\nme = str(uuid.uuid4())\ndef handler(event, context):\n    return me\n"
-    name = world.deploy(packages.python(source))
-    first = world.invoke(name).payload
-    assert world.invoke(name).payload == first
-
-    assert processes_of(name)
-    wait_for(lambda: not processes_of(name), "the idle environment has ended")
-    assert world.invoke(name).payload != first

@@ -7,6 +7,7 @@ import pytest
 from support import packages
 from support.server import run_firelet
 from support.waiting import wait_for
+from support.world import World
 
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 REPORT = re.compile(
@@ -106,3 +107,15 @@ def test_a_flood_of_logs_is_bounded_and_harmless(world):
     answer = world.invoke(world.deploy(packages.python(source)), tail=True)
     assert answer.payload == "done"
     assert len(answer.log.encode()) <= 4096
+
+
+def test_logs_survive_a_restart(make_server):
+    server = make_server().start()
+    world = World(server)
+    name = world.deploy(NOISY)
+    first = world.invoke(name).request_id
+    server.stop()
+    world = World(server.start())
+    second = world.invoke(name).request_id
+    printed = run_firelet("logs", name, endpoint=server.endpoint, check=True).stdout
+    assert re.findall(rf"START RequestId: ({UUID})", printed) == [first, second]

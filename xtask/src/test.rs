@@ -128,7 +128,7 @@ fn run_counted(command: &mut Command, format: Format) -> anyhow::Result<Count> {
     }
     let status = child.wait().with_context(|| format!("wait for {command:?}"))?;
     if !status.success() && count.failed == 0 && !format.found_nothing(status) {
-        count += Count { ran: 1, failed: 1 };
+        count += Count { ran: 1, failed: 1, skipped: 0 };
     }
     Ok(count)
 }

@@ -11,12 +11,14 @@ const FOUND_NOTHING: i32 = 5;
 pub(super) struct Count {
     pub(super) ran: u32,
     pub(super) failed: u32,
+    /// Of those that ran, the ones that did nothing.
+    pub(super) skipped: u32,
 }
 
 impl Count {
     /// Tests that ran well.
     pub(super) fn passed(self) -> u32 {
-        self.ran.saturating_sub(self.failed)
+        self.ran.saturating_sub(self.failed + self.skipped)
     }
 }
 
@@ -24,6 +26,7 @@ impl AddAssign for Count {
     fn add_assign(&mut self, other: Self) {
         self.ran += other.ran;
         self.failed += other.failed;
+        self.skipped += other.skipped;
     }
 }
 
@@ -72,22 +75,26 @@ fn labelled(line: &str) -> Count {
     count
 }
 
-/// Reads `Ran 12 tests in 3.4s`, and the later `FAILED (failures=1, errors=2)`.
+/// Reads `Ran 12 tests in 3.4s`, and the later `FAILED (failures=1, errors=2)` or `OK (skipped=1)`.
 fn unittest(line: &str) -> Count {
     let line = line.trim_end();
     if let Some(rest) = line.strip_prefix("Ran ") {
         let ran = rest.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0);
-        return Count { ran, failed: 0 };
+        return Count { ran, ..Count::default() };
     }
-    let Some(rest) = line.strip_prefix("FAILED (") else { return Count::default() };
-    let failed = rest
-        .trim_end_matches(')')
-        .split(", ")
-        .filter_map(|pair| pair.split_once('='))
-        .filter(|(label, _)| matches!(*label, "failures" | "errors" | "unexpected successes"))
-        .filter_map(|(_, number)| number.parse::<u32>().ok())
-        .sum();
-    Count { ran: 0, failed }
+    let Some(rest) = line.strip_prefix("FAILED (").or_else(|| line.strip_prefix("OK (")) else {
+        return Count::default();
+    };
+    let mut count = Count::default();
+    for (label, number) in rest.trim_end_matches(')').split(", ").filter_map(|pair| pair.split_once('=')) {
+        let number = number.parse().unwrap_or(0);
+        match label {
+            "failures" | "errors" | "unexpected successes" => count.failed += number,
+            "skipped" => count.skipped += number,
+            _ => {}
+        }
+    }
+    count
 }
 
 #[cfg(test)]
@@ -95,7 +102,7 @@ mod tests {
     use super::*;
 
     fn check(format: Format, line: &str, ran: u32, failed: u32) {
-        assert_eq!(format.read(line), Count { ran, failed }, "{line}");
+        assert_eq!(format.read(line), Count { ran, failed, skipped: 0 }, "{line}");
     }
 
     #[test]
@@ -116,5 +123,8 @@ mod tests {
     fn unittest_summaries_are_counted() {
         check(Format::Unittest, "Ran 40 tests in 3.211s\n", 40, 0);
         check(Format::Unittest, "FAILED (failures=1, errors=2)\n", 0, 3);
+        let mut count = Format::Unittest.read("Ran 40 tests in 3.211s\n");
+        count += Format::Unittest.read("OK (skipped=2)\n");
+        assert_eq!((count.passed(), count.failed), (38, 0));
     }
 }
