@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::configuration::NetworkArgument;
 pub(crate) use crate::configuration::ServeArguments;
 use crate::services::{self, Service};
 
@@ -35,11 +36,13 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     log_to_standard_error();
     check_listen(arguments)?;
+    firelet_sandbox::raise_descriptor_limit();
     let store_options = firelet_store::Options { data_directory: arguments.data_dir.clone() };
     let store = Arc::new(Store::open(&store_options).context("cannot open the data directory")?);
     let root = store.root().to_owned();
     let sandboxes = Arc::new(start_sandboxes(&root)?);
     report_enforcement(&sandboxes);
+    report_network(arguments);
     let (logs, writer) = Logs::open(firelet_telemetry::Options::in_directory(root.join("logs")))?;
     let writing = write_logs(writer)?;
     let runtime =
@@ -124,6 +127,16 @@ fn log_to_standard_error() {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false)
         .init();
+}
+
+/// Says what the host's network means for functions.
+fn report_network(arguments: &ServeArguments) {
+    if arguments.network == NetworkArgument::Host {
+        tracing::warn!(
+            "functions share the host's network: they reach what the host reaches, this server and each other; for \
+             development only"
+        );
+    }
 }
 
 fn check_listen(arguments: &ServeArguments) -> anyhow::Result<()> {

@@ -34,6 +34,9 @@ const HEAD_BYTES: usize = 1 << 20;
 /// What a failed accept, most likely for want of descriptors, waits before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
+/// Connections open at a time; more wait to be accepted. Leaves most descriptors to sandboxes.
+const CONNECTIONS: usize = 1_024;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// What requests are answered with.
@@ -73,7 +76,7 @@ impl Gateway {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.listener.accept(), if connections.len() < CONNECTIONS => accepted,
             };
             match accepted {
                 Ok((stream, _)) => {

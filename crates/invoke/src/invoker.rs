@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use firelet_pool::{Invocation, LeaseError, Outcome, Pool, catalogue};
-use firelet_store::{State, Store};
+use firelet_pool::{Group, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue};
+use firelet_store::{FunctionVersion, State, Store};
 use firelet_types::{Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, limits};
 
 use crate::concurrency::{Concurrency, Slot};
@@ -145,7 +145,7 @@ impl Invoker {
         let route = self.invocable(&arn).await?;
         request.payload = self.check_payload(request.payload)?;
         let slot = self.concurrency.slot(&request.scope).await.ok_or(Error::ConcurrencyExceeded)?;
-        self.run(&route, &request, arn, slot).await
+        self.run(route, request, arn, slot).await
     }
 
     /// Everything but running the function: the `DryRun` invocation type.
@@ -200,44 +200,85 @@ impl Invoker {
 
     async fn run(
         &self,
-        route: &Route,
-        request: &Request,
+        route: Route,
+        request: Request,
         arn: FunctionArn,
         slot: Slot,
     ) -> Result<Response, Error> {
-        let function = &route.function;
         let trace_id = trace::trace_header(request.trace_id.as_deref(), request.request_id, self.clock.now());
-        let mut invocation = Invocation {
-            request_id: request.request_id,
-            deadline: self.clock.now(),
-            function_arn: arn.to_string(),
-            trace_id: Some(trace_id.clone()),
-            client_context: request.client_context.clone(),
-            payload: request.payload.clone(),
+        let attempt = Attempt {
+            function: route.function,
+            group: route.group,
+            clock: Arc::clone(&self.clock),
+            slot: Arc::new(slot),
+            invocation: Invocation {
+                request_id: request.request_id,
+                deadline: self.clock.now(),
+                function_arn: arn.to_string(),
+                trace_id: Some(trace_id),
+                client_context: request.client_context,
+                payload: request.payload,
+            },
         };
-        let answer = |outcome: Outcome| Response {
-            payload: outcome.payload,
-            is_error: outcome.is_error,
-            executed_version: function.version.to_string(),
-            log_tail: outcome.log_tail,
-            trace_id,
-        };
-        let slot = Arc::new(slot);
+        if let Some(lease) = attempt.group.lease_idle()
+            && let Ok(outcome) = attempt.with(lease).await
+        {
+            return Ok(attempt.answer(outcome));
+        }
+        // Without an idle environment it takes a while, and a caller that goes away meanwhile does not undo the
+        // invocation.
+        let function = arn.name;
+        let ran = self.routing.pool().run(attempt.anywhere()).await;
+        ran.map_err(|source| Error::Environment { function, source })?
+    }
+}
+
+/// An invocation that looks for an environment.
+struct Attempt {
+    function: Arc<FunctionVersion>,
+    group: Arc<Group>,
+    clock: Arc<dyn Clock>,
+    /// An environment is busy, and counts, until its runtime asks for the next event.
+    slot: Arc<Slot>,
+    invocation: Invocation,
+}
+
+impl Attempt {
+    async fn with(&self, mut lease: Lease) -> Result<Outcome, Undelivered> {
+        lease.hold(Arc::clone(&self.slot));
+        let deadline = self.clock.now().plus(self.function.definition.timeout);
+        lease.invoke(Invocation { deadline, ..self.invocation.clone() }).await
+    }
+
+    async fn anywhere(self) -> Result<Response, Error> {
         for _ in 0..ATTEMPTS {
-            let mut lease = match route.group.lease().await {
-                Ok(lease) => lease,
-                Err(LeaseError::Init(failed)) => return Ok(answer(failed.outcome(request.request_id))),
+            match self.group.lease().await {
+                Ok(lease) => {
+                    if let Ok(outcome) = self.with(lease).await {
+                        return Ok(self.answer(outcome));
+                    }
+                }
+                Err(LeaseError::Init(failed)) => {
+                    let outcome = failed.outcome(self.invocation.request_id);
+                    return Ok(self.answer(outcome));
+                }
                 Err(LeaseError::Runtime(error)) => return Err(Error::Runtime(error)),
-                Err(source) => return Err(Error::Environment { function: arn.name, source }),
-            };
-            // The environment is busy, and counts, until its runtime asks for the next event.
-            lease.hold(Arc::clone(&slot));
-            invocation.deadline = self.clock.now().plus(function.definition.timeout);
-            if let Ok(outcome) = lease.invoke(invocation.clone()).await {
-                return Ok(answer(outcome));
+                Err(source) => {
+                    return Err(Error::Environment { function: self.function.name.clone(), source });
+                }
             }
         }
-        Err(Error::Undelivered(arn.name))
+        Err(Error::Undelivered(self.function.name.clone()))
+    }
+
+    fn answer(&self, outcome: Outcome) -> Response {
+        Response {
+            payload: outcome.payload,
+            is_error: outcome.is_error,
+            executed_version: self.function.version.to_string(),
+            log_tail: outcome.log_tail,
+            trace_id: self.invocation.trace_id.clone().unwrap_or_default(),
+        }
     }
 }
 

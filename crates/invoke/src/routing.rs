@@ -43,6 +43,11 @@ impl Routing {
         Self { store, pool, routes: RwLock::default() }
     }
 
+    /// The environments of this node.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// The route to `name` and `qualifier`, as the function is configured now; none when there is no such version.
     pub(crate) fn find(
         &self,

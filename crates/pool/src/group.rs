@@ -73,19 +73,27 @@ impl Group {
         self.members.lock().is_retired
     }
 
-    /// An environment for one invocation: an idle one, the one used last first, or a new one.
+    /// An idle environment for one invocation, the one used last first; none if all are busy.
+    #[must_use]
+    pub fn lease_idle(self: &Arc<Self>) -> Option<Lease> {
+        let mut members = self.members.lock();
+        let environment = members.take_idle()?;
+        members.leased += 1;
+        drop(members);
+        Some(Lease::new(environment, Arc::clone(self)))
+    }
+
+    /// An environment for one invocation: an idle one, or whichever is free first of those in use and a new one.
     ///
     /// # Errors
     ///
     /// When none can be made, or its Init phase fails.
     pub async fn lease(self: &Arc<Self>) -> Result<Lease, LeaseError> {
+        if let Some(lease) = self.lease_idle() {
+            return Ok(lease);
+        }
         let (mut waiter, supply) = {
             let mut members = self.members.lock();
-            if let Some(environment) = members.take_idle() {
-                members.leased += 1;
-                drop(members);
-                return Ok(Lease::new(environment, Arc::clone(self)));
-            }
             let (sender, waiter) = oneshot::channel();
             members.waiting.push_back(sender);
             (waiter, members.demand().supply(true))

@@ -10,7 +10,7 @@ mod group;
 mod lease;
 mod service;
 
-pub use firelet_runtime::{Invocation, Outcome, catalogue};
+pub use firelet_runtime::{Invocation, Outcome, Undelivered, catalogue};
 
 pub use code_cache::{CodeCache, CodeError};
 pub use group::Group;

@@ -1,6 +1,7 @@
 //! The task that owns every execution environment of the node: makes them, drives them, and ends them.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use firelet_store::definition::LogFormat;
 use firelet_store::{FunctionVersion, Store, Version};
 use firelet_types::{FunctionName, Scope, limits};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,8 @@ pub(crate) enum Task {
     Create(Arc<Group>),
     /// See an invocation to its end whose caller went away.
     Finish(Orphan),
+    /// Do what a caller may not be there for.
+    Run(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -123,6 +126,27 @@ impl Pool {
         }
         group
     }
+
+    /// Runs `work` to its end, whether or not its caller stays.
+    ///
+    /// # Errors
+    ///
+    /// When the pool has too much to do, or has stopped.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, LeaseError> {
+        let (sender, receiver) = oneshot::channel();
+        let work = async move {
+            // A caller that went away hears nothing.
+            let _ = sender.send(work.await);
+        };
+        self.shared.tasks.try_send(Task::Run(Box::pin(work))).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => LeaseError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => LeaseError::Stopped,
+        })?;
+        receiver.await.map_err(|_| LeaseError::Stopped)
+    }
 }
 
 impl Shared {
@@ -156,6 +180,9 @@ impl PoolService {
                     }
                     Task::Finish(orphan) => {
                         work.spawn(orphan.finish());
+                    }
+                    Task::Run(future) => {
+                        work.spawn(future);
                     }
                 },
                 Some(driver) = new_drivers.recv() => {
@@ -232,7 +259,7 @@ impl PoolService {
 }
 
 /// Drives one environment's guest.
-type Driver = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Maker {
     /// Makes an environment. Where its Init phase takes too long it is made again, with the function's own timeout.

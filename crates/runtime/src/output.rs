@@ -15,6 +15,8 @@ use tokio::net::unix::pipe;
 
 /// Bytes after which a line is cut: the size of one CloudWatch Logs event.
 const LINE_BYTES: usize = 256 << 10;
+/// Bytes of memory kept for the next line; a longer line's are given back.
+const KEPT_BYTES: usize = 32 << 10;
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 8 << 10;
 /// Chunks read at the end of an invocation, a little more than a pipe holds; a guest that writes faster than they
@@ -26,6 +28,7 @@ pub(crate) struct Output {
     /// None where no guest ever started.
     pipe: Option<pipe::Receiver>,
     collector: Mutex<Collector>,
+    stream: LogStream,
 }
 
 impl Output {
@@ -37,14 +40,16 @@ impl Output {
 
     /// The log of a guest that could not be started: the platform's lines only.
     pub(crate) fn without_guest(stream: LogStream, clock: Arc<dyn Clock>) -> Self {
-        let collector = Collector { stream, clock, line: BytesMut::new(), tail: Tail::default() };
-        Self { pipe: None, collector: Mutex::new(collector) }
+        let collector =
+            Collector { stream: stream.clone(), clock, line: BytesMut::new(), tail: Tail::default() };
+        Self { pipe: None, collector: Mutex::new(collector), stream }
     }
 
-    /// Passes output on until the guest has closed its end.
+    /// Passes output on until the guest has closed its end. A guest that writes faster than the disk takes it waits.
     pub(crate) async fn pump(&self) {
         let Some(pipe) = &self.pipe else { return };
         while pipe.readable().await.is_ok() {
+            self.stream.room().await;
             if self.read_available(1) == Progress::Closed {
                 return;
             }
@@ -56,6 +61,9 @@ impl Output {
         let Some(pipe) = &self.pipe else { return Progress::Closed };
         let mut collector = self.collector.lock();
         for _ in 0..chunks {
+            if !self.stream.has_room() {
+                return Progress::More;
+            }
             let before = collector.line.len();
             collector.line.reserve(CHUNK_BYTES);
             match pipe.try_read_buf(&mut collector.line) {
@@ -68,9 +76,8 @@ impl Output {
         Progress::More
     }
 
-    /// Passes on what a guest that is gone had written last.
+    /// Passes on the last line of a guest that is gone, which may lack its end.
     pub(crate) fn finish(&self) {
-        self.read_available(DRAIN_CHUNKS);
         self.collector.lock().end_line();
     }
 
@@ -126,6 +133,9 @@ impl Collector {
         let rest = self.line.len() - whole;
         self.line.copy_within(whole.., 0);
         self.line.truncate(rest);
+        if rest == 0 && self.line.capacity() > KEPT_BYTES {
+            self.line = BytesMut::new();
+        }
         self.write(lines);
     }
 

@@ -83,7 +83,6 @@ async fn serve_connection(stream: TcpStream, state: Arc<Mutex<State>>) {
         async move { Ok::<_, Infallible>(answer(&state, request).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
-        .pipeline_flush(true)
         .max_buf_size(HEAD_BYTES)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)

@@ -56,8 +56,8 @@ fn lower(resource: Resource, value: u64) -> Result<(), Failure> {
     setrlimit(resource, limit).at(Step::SetResourceLimit, &format!("{resource:?}"))
 }
 
-/// Lets the helper hold as many descriptors as the host allows: a few for each sandbox.
-pub(crate) fn raise_own_descriptors() {
+/// Lets this process hold as many descriptors as the host allows: helper and server have a few for each sandbox.
+pub fn raise_descriptor_limit() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     // A refusal leaves the limit as it was, and launches beyond it fail with their own error.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });

@@ -6,12 +6,12 @@ mod writer;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
 use bytes::Bytes;
 use firelet_types::{Scope, Timestamp};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{Notify, broadcast, oneshot};
 
 pub use self::writer::LogWriter;
 
@@ -25,15 +25,23 @@ pub struct Options {
     pub stream_bytes: u64,
     /// Streams kept in a group; the oldest go first.
     pub streams_per_group: usize,
-    /// Chunks of output that may wait for the disk; more are dropped and counted.
-    pub queue_length: usize,
+    /// Bytes that may wait for the disk; more are dropped and counted.
+    pub queue_bytes: usize,
+    /// Bytes of one stream that may wait for the disk before its writer should wait too.
+    pub stream_queue_bytes: usize,
 }
 
 impl Options {
     /// The usual bounds, in `directory`.
     #[must_use]
     pub fn in_directory(directory: PathBuf) -> Self {
-        Self { directory, stream_bytes: 8 << 20, streams_per_group: 32, queue_length: 4_096 }
+        Self {
+            directory,
+            stream_bytes: 8 << 20,
+            streams_per_group: 32,
+            queue_bytes: 64 << 20,
+            stream_queue_bytes: 256 << 10,
+        }
     }
 }
 
@@ -87,10 +95,30 @@ struct StreamKey {
     name: String,
 }
 
+/// What is known of a stream apart from its file.
+#[derive(Debug)]
+struct Stream {
+    key: Arc<StreamKey>,
+    /// Bytes that wait for the disk.
+    queued: AtomicUsize,
+}
+
+/// What all streams share.
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    /// Bytes of all streams that wait for the disk.
+    queued: AtomicUsize,
+    /// Chunks that were dropped since somebody last looked.
+    dropped: AtomicU64,
+    /// Told after every batch that reached the disk.
+    written: Notify,
+}
+
 /// What the writer's thread is asked to do.
 #[derive(Debug)]
 enum Request {
-    Write { stream: Arc<StreamKey>, time: Timestamp, text: Bytes },
+    Write { stream: Arc<Stream>, time: Timestamp, text: Bytes },
     Read { group: LogGroup, lines: usize, answer: oneshot::Sender<Result<Vec<LogLine>, Error>> },
     Follow { group: LogGroup, lines: usize, answer: oneshot::Sender<Result<Follow, Error>> },
     Stop,
@@ -108,8 +136,8 @@ pub struct Follow {
 /// The way to all logs; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Logs {
-    requests: SyncSender<Request>,
-    dropped: Arc<AtomicU64>,
+    requests: Sender<Request>,
+    shared: Arc<Shared>,
 }
 
 impl Logs {
@@ -121,16 +149,22 @@ impl Logs {
     pub fn open(options: Options) -> Result<(Self, LogWriter), Error> {
         std::fs::create_dir_all(&options.directory)
             .map_err(|source| Error::CreateDirectory { path: options.directory.clone(), source })?;
-        let (requests, receiver) = sync_channel(options.queue_length);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let writer = LogWriter::new(options, receiver, Arc::clone(&dropped));
-        Ok((Self { requests, dropped }, writer))
+        let (requests, receiver) = channel();
+        let shared = Arc::new(Shared {
+            options,
+            queued: AtomicUsize::new(0),
+            dropped: AtomicU64::new(0),
+            written: Notify::new(),
+        });
+        let writer = LogWriter::new(Arc::clone(&shared), receiver);
+        Ok((Self { requests, shared }, writer))
     }
 
     /// A stream to write to; its file appears with its first line.
     #[must_use]
     pub fn stream(&self, group: LogGroup, name: String) -> LogStream {
-        LogStream { logs: self.clone(), key: Arc::new(StreamKey { group, name }) }
+        let key = Arc::new(StreamKey { group, name });
+        LogStream { logs: self.clone(), stream: Arc::new(Stream { key, queued: AtomicUsize::new(0) }) }
     }
 
     /// The last `lines` lines of a group, merged over its streams by time.
@@ -156,38 +190,66 @@ impl Logs {
         request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let (requests, request) = (self.requests.clone(), request(answer));
-        let sent = tokio::task::spawn_blocking(move || requests.send(request)).await;
-        sent.map_err(|_| Error::Stopped)?.map_err(|_| Error::Stopped)?;
+        self.requests.send(request(answer)).map_err(|_| Error::Stopped)?;
         answered.await.map_err(|_| Error::Stopped)?
     }
 
-    /// Lets the writer finish what is queued and end. Blocks until there is room in the queue.
+    /// Lets the writer finish what is queued and end.
     pub fn stop(&self) {
         // A writer that is gone has already stopped.
         let _ = self.requests.send(Request::Stop);
     }
 }
 
+/// Bytes that a chunk takes in the queue besides its text.
+const CHUNK_OVERHEAD: usize = 128;
+
 /// One stream of a group: what one execution environment writes.
 #[derive(Debug, Clone)]
 pub struct LogStream {
     logs: Logs,
-    key: Arc<StreamKey>,
+    stream: Arc<Stream>,
 }
 
 impl LogStream {
     /// The stream's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.key.name
+        &self.stream.key.name
     }
 
-    /// Queues `text`, one or more lines, for the disk. Never blocks; drops the text when the queue is full.
+    /// Queues `text`, one or more lines, for the disk. Never blocks; drops the text when the queue of all streams is
+    /// full. Whoever passes on a guest's output asks for [`room`](Self::room) first, so that it never is.
     pub fn write(&self, time: Timestamp, text: Bytes) {
-        let request = Request::Write { stream: Arc::clone(&self.key), time, text };
-        if let Err(TrySendError::Full(_)) = self.logs.requests.try_send(request) {
-            self.logs.dropped.fetch_add(1, Ordering::Relaxed);
+        let shared = &self.logs.shared;
+        let cost = text.len() + CHUNK_OVERHEAD;
+        if shared.queued.load(Ordering::Relaxed) + cost > shared.options.queue_bytes {
+            shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        shared.queued.fetch_add(cost, Ordering::Relaxed);
+        self.stream.queued.fetch_add(cost, Ordering::Relaxed);
+        // A writer that is gone has stopped, as it does at shutdown.
+        let _ = self.logs.requests.send(Request::Write { stream: Arc::clone(&self.stream), time, text });
+    }
+
+    /// Whether a guest's output may be passed on: its own share of the queue is not used up, and half of all is left
+    /// to the platform's lines.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let Shared { options, queued, .. } = &*self.logs.shared;
+        self.stream.queued.load(Ordering::Relaxed) < options.stream_queue_bytes
+            && queued.load(Ordering::Relaxed) < options.queue_bytes / 2
+    }
+
+    /// Waits until there is room.
+    pub async fn room(&self) {
+        loop {
+            let written = self.logs.shared.written.notified();
+            if self.has_room() {
+                return;
+            }
+            written.await;
         }
     }
 }

@@ -47,6 +47,8 @@ impl Guest {
         if tokio::time::timeout(LAST_WORDS, connections.finish()).await.is_err() {
             tracing::warn!("a guest's connection outlived its process");
         }
+        // Likewise for its output; a disk that is slower than that loses the rest.
+        let _ = tokio::time::timeout(LAST_WORDS, self.output.pump()).await;
         self.output.finish();
         self.last_peak.store(status.map_or(0, |status| status.peak_memory_bytes), Ordering::Relaxed);
         let callback = self.state.lock().end(status.map_or(KILLED, ExitReason::from));

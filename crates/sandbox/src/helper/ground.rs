@@ -67,7 +67,7 @@ fn shed_inheritance() -> io::Result<OwnedFd> {
     // A terminal's interrupt is for the server, which then closes the control socket.
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    limits::raise_own_descriptors();
+    limits::raise_descriptor_limit();
     Ok(control)
 }
 

@@ -119,3 +119,34 @@ fn a_follower_sees_each_line_once() {
     logs.stop();
     thread.join().unwrap();
 }
+
+#[test]
+fn a_stream_that_writes_faster_than_the_disk_waits_and_leaves_room_for_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { stream_queue_bytes: 1_000, ..Options::in_directory(directory.path().to_owned()) };
+    let (logs, writer) = Logs::open(options).unwrap();
+    let [busy, other] = ["busy", "other"].map(|name| logs.stream(group("/aws/lambda/f"), name.to_owned()));
+    busy.write(Timestamp::from_millis(1), Bytes::from(vec![b'x'; 1_000]));
+    assert!(!busy.has_room() && other.has_room());
+    let thread = std::thread::spawn(move || writer.run());
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(busy.room());
+    assert!(busy.has_room());
+    logs.stop();
+    thread.join().unwrap();
+}
+
+#[test]
+fn what_does_not_fit_the_queue_is_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options { queue_bytes: 1_000, ..Options::in_directory(directory.path().to_owned()) };
+    let (logs, writer) = Logs::open(options).unwrap();
+    write(&logs, "s", 1, "kept");
+    let stream = logs.stream(group("/aws/lambda/f"), "s".to_owned());
+    stream.write(Timestamp::from_millis(2), Bytes::from(vec![b'x'; 1_000]));
+    let thread = std::thread::spawn(move || writer.run());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let history = runtime.block_on(logs.read(group("/aws/lambda/f"), 10)).unwrap();
+    assert_eq!(history.len(), 1);
+    logs.stop();
+    thread.join().unwrap();
+}

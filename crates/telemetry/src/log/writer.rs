@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use firelet_types::Timestamp;
 use tokio::sync::broadcast;
 
-use super::{Error, Follow, LogGroup, LogLine, Options, Request, StreamKey, files};
+use super::{CHUNK_OVERHEAD, Error, Follow, LogGroup, LogLine, Request, Shared, StreamKey, files};
 
 /// Files kept open between writes. More streams than this at once cost an open and a close a write.
 const OPEN_FILES: usize = 256;
@@ -29,9 +29,8 @@ const FOLLOWER_LINES: usize = 1_024;
 /// Empties the queue of lines onto disk.
 #[derive(Debug)]
 pub struct LogWriter {
-    options: Options,
+    shared: Arc<Shared>,
     requests: Receiver<Request>,
-    dropped: Arc<AtomicU64>,
     open: HashMap<Arc<StreamKey>, OpenStream>,
     followers: HashMap<LogGroup, broadcast::Sender<LogLine>>,
 }
@@ -46,8 +45,8 @@ struct OpenStream {
 }
 
 impl LogWriter {
-    pub(super) fn new(options: Options, requests: Receiver<Request>, dropped: Arc<AtomicU64>) -> Self {
-        Self { options, requests, dropped, open: HashMap::new(), followers: HashMap::new() }
+    pub(super) fn new(shared: Arc<Shared>, requests: Receiver<Request>) -> Self {
+        Self { shared, requests, open: HashMap::new(), followers: HashMap::new() }
     }
 
     /// Works until [`Logs::stop`](super::Logs::stop) or until every handle is gone. Blocks: give it a thread.
@@ -65,17 +64,23 @@ impl LogWriter {
             }
             self.report_dropped();
             self.flush();
+            self.shared.written.notify_waiters();
         }
     }
 
     /// Does what one request asks; false when the writer shall stop.
     fn handle(&mut self, request: Request) -> bool {
         match request {
-            Request::Write { stream, time, text } => self.write(&stream, time, &text),
+            Request::Write { stream, time, text } => {
+                self.write(&stream.key, time, &text);
+                let cost = text.len() + CHUNK_OVERHEAD;
+                stream.queued.fetch_sub(cost, Ordering::Relaxed);
+                self.shared.queued.fetch_sub(cost, Ordering::Relaxed);
+            }
             Request::Read { group, lines, answer } => {
                 self.flush();
                 // A reader that went away needs no answer.
-                let _ = answer.send(files::last_lines(&self.options.directory, &group, lines));
+                let _ = answer.send(files::last_lines(&self.shared.options.directory, &group, lines));
             }
             Request::Follow { group, lines, answer } => {
                 self.flush();
@@ -114,11 +119,11 @@ impl LogWriter {
         match self.open.entry(Arc::clone(key)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let directory = files::group_directory(&self.options.directory, &key.group);
+                let directory = files::group_directory(&self.shared.options.directory, &key.group);
                 let path = directory.join(files::stream_file(&key.name));
                 if !path.exists() {
                     std::fs::create_dir_all(&directory)?;
-                    files::keep_newest(&directory, self.options.streams_per_group.saturating_sub(1))?;
+                    files::keep_newest(&directory, self.shared.options.streams_per_group.saturating_sub(1))?;
                 }
                 let file = File::options().create(true).append(true).open(&path)?;
                 let length = file.metadata()?.len();
@@ -128,7 +133,7 @@ impl LogWriter {
     }
 
     fn flush(&mut self) {
-        let limit = self.options.stream_bytes;
+        let limit = self.shared.options.stream_bytes;
         self.open.retain(|key, open| match open.flush(limit) {
             Ok(()) => true,
             Err(error) => {
@@ -140,14 +145,14 @@ impl LogWriter {
 
     fn follow(&mut self, group: &LogGroup, lines: usize) -> Result<Follow, Error> {
         self.followers.retain(|_, follower| follower.receiver_count() > 0);
-        let history = files::last_lines(&self.options.directory, group, lines)?;
+        let history = files::last_lines(&self.shared.options.directory, group, lines)?;
         let follower =
             self.followers.entry(group.clone()).or_insert_with(|| broadcast::channel(FOLLOWER_LINES).0);
         Ok(Follow { history, live: follower.subscribe() })
     }
 
     fn report_dropped(&self) {
-        let count = self.dropped.swap(0, Ordering::Relaxed);
+        let count = self.shared.dropped.swap(0, Ordering::Relaxed);
         if count > 0 {
             tracing::warn!(
                 count,
