@@ -38,7 +38,7 @@ struct Shown {
 
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     println!("Building firelet and the examples");
-    let binary = build_firelet(root)?;
+    let (binary, build_took) = build_firelet(root)?;
     let built: Vec<_> = EXAMPLES
         .into_iter()
         .filter_map(|example| {
@@ -57,7 +57,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         log: target.join("demo.log"),
     };
     println!("\nStarting firelet");
-    let (server, _) = step(&format!("http://{}", options.listen), || Server::start(&start));
+    let (server, start_took) = step(&format!("http://{}", options.listen), || Server::start(&start));
     let mut server = server?;
     let stop = server.stopper();
     ctrlc::set_handler(stop).context("take over Ctrl-C")?;
@@ -66,6 +66,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let shown: Vec<_> =
         built.iter().filter_map(|(example, zip, build)| show(&client, *example, zip, *build)).collect();
     print_table(&shown);
+    println!("firelet itself: built in {}, started in {}", human(build_took), human(start_took));
     let left_out = EXAMPLES.len() - shown.len();
     if left_out > 0 {
         println!("\n{left_out} of {} examples did not run; the reasons stand above.", EXAMPLES.len());
@@ -81,12 +82,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build_firelet(root: &Path) -> anyhow::Result<PathBuf> {
+fn build_firelet(root: &Path) -> anyhow::Result<(PathBuf, Duration)> {
     let mut build = cargo(root);
     build.args(["build", "--release", "--package", "firelet"]);
-    let (built, _) = step("firelet", || commands::run(&mut build));
+    let (built, took) = step("firelet", || commands::run(&mut build));
     built?;
-    Ok(target_directory(root).join("release/firelet"))
+    Ok((target_directory(root).join("release/firelet"), took))
 }
 
 /// Deploys `example`, invokes it twice and prints what came back.
