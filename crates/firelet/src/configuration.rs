@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub(crate) struct ServeArguments {
     /// Execution environments kept without work; beyond that those idle longest are ended.
     #[arg(long, value_name = "COUNT", env = "FIRELET_IDLE_ENVIRONMENTS", default_value_t = 256)]
     pub(crate) idle_environments: usize,
+    /// Threads that serve requests; as many as half the processors, unless given. Functions need the others.
+    #[arg(long, value_name = "COUNT", env = "FIRELET_THREADS")]
+    pub(crate) threads: Option<NonZero<usize>>,
     #[command(flatten)]
     pub(crate) s3: S3Arguments,
 }
@@ -78,6 +82,12 @@ impl ServeArguments {
             idle_lifetime: Duration::from_secs(self.idle_seconds),
             idle_environments: self.idle_environments,
         }
+    }
+
+    /// A second thread on two processors costs more in waking than it brings: measured with `cargo xtask bench`.
+    pub(crate) fn threads(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        self.threads.map_or((processors / 2).max(1), NonZero::get)
     }
 
     pub(crate) fn runtimes(&self) -> HashMap<String, PathBuf> {

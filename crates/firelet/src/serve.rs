@@ -45,8 +45,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
     report_network(arguments);
     let (logs, writer) = Logs::open(firelet_telemetry::Options::in_directory(root.join("logs")))?;
     let writing = write_logs(writer)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(arguments.threads())
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
     let result = runtime.block_on(serve(arguments, started, store, sandboxes, logs.clone()));
     runtime.shutdown_timeout(Duration::from_secs(1));
     logs.stop();

@@ -8,6 +8,9 @@ use http::HeaderMap;
 
 use crate::error::from_control;
 
+/// Bytes of a body that takes milliseconds to decode.
+const LARGE_BODY: usize = 1 << 20;
+
 /// One request to the API, read but not decoded.
 pub(crate) struct Call<'a> {
     pub(crate) request_id: RequestId,
@@ -29,8 +32,13 @@ impl Call<'_> {
         }
     }
 
+    /// Decodes the request; a large one away from the thread that serves others.
     fn decode<I: DecodeRequest>(&self) -> Result<I, ApiError> {
-        Ok(I::decode(&self.request())?)
+        let request = self.request();
+        if self.body.len() > LARGE_BODY {
+            return Ok(tokio::task::block_in_place(|| I::decode(&request))?);
+        }
+        Ok(I::decode(&request)?)
     }
 
     fn answer<O: EncodeResponse>(&self, output: Result<O, Error>) -> Result<EncodedResponse, ApiError> {

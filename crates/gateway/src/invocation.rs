@@ -18,14 +18,13 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 pub(crate) async fn invoke(services: &Services, call: Call<'_>) -> Result<EncodedResponse, ApiError> {
     let input = InvocationRequest::decode(&call.request())?;
     let invocation_type = input.invocation_type.unwrap_or(InvocationType::RequestResponse);
-    let wants_tail = input.log_type == Some(LogType::Tail);
     let target = name::resolve(call.scope, &input.function_name, input.qualifier.as_deref())
         .map_err(|error| from_control(&error))?;
     let request = request(&call, input, &target)?;
     match invocation_type {
         InvocationType::RequestResponse => {
             let response = services.invoker.invoke(request).await.map_err(|error| from_invoke(&error))?;
-            Ok(answer(response, wants_tail))
+            Ok(answer(response))
         }
         InvocationType::DryRun => {
             services.invoker.check(request).await.map_err(|error| from_invoke(&error))?;
@@ -48,6 +47,7 @@ fn request(call: &Call<'_>, input: InvocationRequest, target: &Target) -> Result
         qualifier: target.qualifier.clone(),
         payload: input.payload.unwrap_or_default(),
         client_context: input.client_context.as_deref().map(client_context).transpose()?,
+        wants_log_tail: input.log_type == Some(LogType::Tail),
         trace_id: call.headers.get(TRACE_ID).and_then(|value| value.to_str().ok()).map(str::to_owned),
     })
 }
@@ -69,11 +69,11 @@ fn client_context(encoded: &str) -> Result<String, ApiError> {
     })
 }
 
-fn answer(response: Response, wants_tail: bool) -> EncodedResponse {
+fn answer(response: Response) -> EncodedResponse {
     let output = InvocationResponse {
         status_code: Some(200),
         function_error: response.is_error.then(|| "Unhandled".to_owned()),
-        log_result: wants_tail.then(|| BASE64_STANDARD.encode(&response.log_tail)),
+        log_result: response.log_tail.map(|tail| BASE64_STANDARD.encode(tail)),
         payload: Some(response.payload).filter(|payload: &Bytes| !payload.is_empty()),
         executed_version: Some(response.executed_version),
         durable_execution_arn: None,

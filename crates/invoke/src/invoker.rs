@@ -14,6 +14,8 @@ use crate::{payload, trace};
 
 /// How long an invocation waits for a function that is still being created.
 const PENDING_PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of a payload that takes milliseconds to check, away from the thread that serves others.
+const LARGE_PAYLOAD: usize = 1 << 20;
 /// Environments tried when one after the other ends before it takes the invocation.
 const ATTEMPTS: usize = 4;
 
@@ -47,6 +49,8 @@ pub struct Request {
     pub client_context: Option<String>,
     /// The value of `X-Amzn-Trace-Id`.
     pub trace_id: Option<String>,
+    /// Whether the caller wants the end of the log.
+    pub wants_log_tail: bool,
 }
 
 /// What the function answered.
@@ -58,8 +62,8 @@ pub struct Response {
     pub is_error: bool,
     /// `$LATEST` or the number of the version that ran.
     pub executed_version: String,
-    /// The end of the invocation's log.
-    pub log_tail: Bytes,
+    /// The end of the invocation's log, if the caller wanted it.
+    pub log_tail: Option<Bytes>,
     /// The trace header that the function was given.
     pub trace_id: String,
 }
@@ -164,7 +168,12 @@ impl Invoker {
         if payload.len() > limit {
             return Err(Error::PayloadTooLarge { size: payload.len() as u64, limit });
         }
-        payload::event(payload).map_err(Error::InvalidPayload)
+        let event = if payload.len() > LARGE_PAYLOAD {
+            tokio::task::block_in_place(|| payload::event(payload))
+        } else {
+            payload::event(payload)
+        };
+        event.map_err(Error::InvalidPayload)
     }
 
     /// The environments of a version that can be invoked. One that is still being created is waited for, since
@@ -218,6 +227,7 @@ impl Invoker {
                 trace_id: Some(trace_id),
                 client_context: request.client_context,
                 payload: request.payload,
+                wants_log_tail: request.wants_log_tail,
             },
         };
         if let Some(lease) = attempt.group.lease_idle()

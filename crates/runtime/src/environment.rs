@@ -85,8 +85,8 @@ pub struct Outcome {
     pub payload: Bytes,
     /// Whether `payload` describes an error.
     pub is_error: bool,
-    /// The end of the invocation's log, at most 4 KB.
-    pub log_tail: Bytes,
+    /// The end of the invocation's log, at most 4 KB, if the caller wanted it.
+    pub log_tail: Option<Bytes>,
     /// How long the function worked.
     pub duration: Duration,
 }
@@ -102,6 +102,17 @@ pub struct Environment {
     timeout: Duration,
     /// How long Init took, until the first invocation reports it.
     init: Mutex<Option<Duration>>,
+    /// The invocation that was answered last, until the log tells of its end. Unless its caller waits for the log,
+    /// that is after the answer.
+    finished: Mutex<Option<Finished>>,
+}
+
+/// What END and REPORT are to say of an invocation.
+struct Finished {
+    request: RequestId,
+    duration: Duration,
+    init: Option<Duration>,
+    status: Status,
 }
 
 impl Environment {
@@ -128,11 +139,22 @@ impl Environment {
     }
 
     /// Has `callback` called once the runtime is free for its next event, or gone; at once where that is so.
-    pub fn when_ready(&self, callback: impl FnOnce(Readiness) + Send + 'static) {
+    pub fn when_ready(self: &Arc<Self>, callback: impl FnOnce(Readiness) + Send + 'static) {
+        let environment = Arc::clone(self);
+        let callback = move |readiness| {
+            environment.report();
+            callback(readiness);
+        };
         let due = self.state.lock().when_ready(Box::new(callback));
         if let Some((callback, readiness)) = due {
             callback(readiness);
         }
+    }
+
+    /// Writes END and REPORT of the last invocation, if that has not been done; gives the end of its log.
+    fn report(&self) -> Option<Bytes> {
+        let Finished { request, duration, init, status } = self.finished.lock().take()?;
+        Some(self.log.report(request, duration, init, self.peak_memory_bytes(), &status))
     }
 
     /// Hands `invocation` to the function, which has its whole timeout from now.
@@ -146,10 +168,11 @@ impl Environment {
         }
         let request = invocation.request_id;
         self.log.start(request);
+        let wants_log_tail = invocation.wants_log_tail;
         let started = Instant::now();
         let completion = self.state.lock().invoke(invocation)?;
         let timeout = Box::pin(tokio::time::sleep(self.timeout));
-        Ok(Running { environment: Arc::clone(self), request, started, completion, timeout })
+        Ok(Running { environment: Arc::clone(self), request, started, completion, timeout, wants_log_tail })
     }
 }
 
@@ -160,6 +183,7 @@ pub struct Running {
     started: Instant,
     completion: oneshot::Receiver<Completion>,
     timeout: Pin<Box<Sleep>>,
+    wants_log_tail: bool,
 }
 
 impl Running {
@@ -182,8 +206,8 @@ impl Running {
             }
         };
         let init = environment.init.lock().take();
-        let peak = environment.peak_memory_bytes();
-        let log_tail = environment.log.report(self.request, duration, init, peak, &status);
+        *environment.finished.lock() = Some(Finished { request: self.request, duration, init, status });
+        let log_tail = if self.wants_log_tail { environment.report() } else { None };
         let (payload, is_error) = match result {
             Ok(payload) => (payload, false),
             Err(failure) => (failure.payload, true),

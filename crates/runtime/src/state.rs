@@ -26,6 +26,8 @@ pub struct Invocation {
     pub client_context: Option<String>,
     /// The event.
     pub payload: Bytes,
+    /// Whether the caller waits for the end of the log.
+    pub wants_log_tail: bool,
 }
 
 /// How the runtime answered, or why it cannot.
@@ -294,6 +296,7 @@ mod tests {
                 trace_id: None,
                 client_context: None,
                 payload: Bytes::from_static(b"{}"),
+                wants_log_tail: false,
             }
         }
     }

@@ -118,7 +118,12 @@ impl InitFailed {
             InitFailure::Entrypoint(problem) => Failure::invalid_entrypoint(request, &problem),
             InitFailure::TimedOut => Failure::timeout(request, self.log.timeout),
         };
-        Outcome { payload: failure.payload, is_error: true, log_tail, duration: self.duration }
+        Outcome {
+            payload: failure.payload,
+            is_error: true,
+            log_tail: Some(log_tail),
+            duration: self.duration,
+        }
     }
 }
 

@@ -138,8 +138,16 @@ pub async fn start(
         last_peak: Arc::clone(&last_peak),
     };
     let driver = guest.drive(listener, exit);
-    let environment =
-        Environment { id, state, sandbox, last_peak, log, timeout: function.timeout, init: Mutex::new(None) };
+    let environment = Environment {
+        id,
+        state,
+        sandbox,
+        last_peak,
+        log,
+        timeout: function.timeout,
+        init: Mutex::new(None),
+        finished: Mutex::new(None),
+    };
     Ok((Starting { environment, end, started }, driver))
 }
 
