@@ -32,6 +32,25 @@ def test_unsigned_requests_are_served(server, hello):
     assert re.fullmatch(r"[0-9a-f-]{36}", answer.headers["x-amzn-requestid"])
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_served"),
+    [
+        ({"Host": "localhost:4566"}, True),
+        ({"Host": "127.0.0.1"}, True),
+        ({"Origin": "http://localhost:3000"}, True),
+        ({"Host": "pages.example"}, False),
+        ({"Origin": "https://pages.example"}, False),
+        ({"Origin": "null"}, False),
+    ],
+    ids=str,
+)
+def test_pages_of_strangers_cannot_call(server, hello, headers, is_served):
+    path = f"{FUNCTIONS}/{hello}/invocations"
+    answer = raw.request(server, "POST", path, b"{}", headers={"Content-Type": "text/plain", **headers})
+    assert (answer.status == 200) is is_served, answer
+    assert is_served or answer.status == 403
+
+
 def test_errors_have_an_envelope(server):
     answer = raw.request(server, "GET", f"{FUNCTIONS}/missing")
     assert answer.status == 404
