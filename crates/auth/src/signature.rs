@@ -6,8 +6,12 @@
 use firelet_types::{AccountId, Region, Scope};
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, DATE};
+use percent_encoding::percent_decode_str;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// What the query of a presigned request carries.
+const PRESIGNED: [&str; 5] =
+    ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Signature"];
 const TERMINATOR: &str = "aws4_request";
 
 /// Who sends a request.
@@ -86,10 +90,27 @@ fn is_signature(text: &str) -> bool {
 }
 
 fn from_query(query: &str) -> Result<Caller, Error> {
-    let credential = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="));
-    match credential {
-        Some(credential) => from_credential(&credential.replace("%2F", "/").replace("%2f", "/")),
-        None => Ok(Caller { scope: scope("", None)?, access_key_id: None }),
+    let parameter = |name: &str| {
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(key, value)| *key == name && !value.is_empty())?;
+        Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+    };
+    let names = PRESIGNED.map(|name| (name, parameter(name)));
+    if names.iter().all(|(_, value)| value.is_none()) {
+        return Ok(Caller { scope: scope("", None)?, access_key_id: None });
+    }
+    let missing: Vec<&str> =
+        names.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
+    let [(_, algorithm), (_, credential), _, _, (_, signature)] = names;
+    match (algorithm, credential, signature) {
+        (Some(algorithm), Some(credential), Some(signature)) if missing.is_empty() => {
+            let caller = from_credential(&credential)?;
+            if algorithm == ALGORITHM && is_signature(&signature) { Ok(caller) } else { Err(Error::Mismatch) }
+        }
+        _ => Err(Error::Incomplete(format!(
+            "AWS query-string parameters must include {}. Re-examine the query-string parameters.",
+            missing.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+        ))),
     }
 }
 
@@ -174,8 +195,14 @@ mod tests {
 
     #[test]
     fn presigned_requests_carry_the_credential_in_the_query() {
-        let query = "X-Amz-Credential=123456789012%2F20261123%2Feu-west-1%2Flambda%2Faws4_request";
-        let caller = caller(&HeaderMap::new(), Some(query)).unwrap();
+        let query = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=123456789012%2F20261123%2Feu-west-1%2Flambda\
+             %2Faws4_request&X-Amz-Date=20261123T000000Z&X-Amz-SignedHeaders=host&X-Amz-Signature={}",
+            "0f".repeat(32)
+        );
+        let half = query.split("&X-Amz-Signature").next().unwrap();
+        assert!(matches!(caller(&HeaderMap::new(), Some(half)), Err(Error::Incomplete(_))));
+        let caller = caller(&HeaderMap::new(), Some(&query)).unwrap();
         assert_eq!(
             (caller.scope.account.as_str(), caller.scope.region.as_str()),
             ("123456789012", "eu-west-1")

@@ -28,7 +28,7 @@ pub(crate) async fn send(
         bail!("{} does not start with http://", endpoint.endpoint);
     }
     let host = base.authority().ok_or_else(|| anyhow!("{} names no host", endpoint.endpoint))?;
-    let address = (host.host(), host.port_u16().unwrap_or(80));
+    let address = (host.host().trim_matches(['[', ']']), host.port_u16().unwrap_or(80));
     let stream = TcpStream::connect(address).await.with_context(|| {
         format!(
             "no server at {}; start one with `firelet serve` or name another with --endpoint",
@@ -48,8 +48,8 @@ pub(crate) async fn send(
 }
 
 fn authorization(endpoint: &Endpoint) -> anyhow::Result<String> {
-    let Endpoint { account, region, .. } = endpoint;
-    let account = account.as_deref().filter(|account| !account.is_empty()).unwrap_or("firelet");
+    let region = endpoint.region();
+    let account = endpoint.account.as_deref().filter(|account| !account.is_empty()).unwrap_or("firelet");
     Ok(format!(
         "AWS4-HMAC-SHA256 Credential={account}/19700101/{region}/lambda/aws4_request, SignedHeaders=host, \
          Signature={}",

@@ -43,9 +43,17 @@ pub(crate) struct Endpoint {
     /// The account, as 12 digits; it is the access key id that AWS clients would use.
     #[arg(long, value_name = "ACCOUNT", env = "AWS_ACCESS_KEY_ID", hide_env_values = true)]
     pub(crate) account: Option<String>,
-    /// The Region.
-    #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = "us-east-1")]
-    pub(crate) region: String,
+    /// The Region; without it AWS_DEFAULT_REGION counts, and then us-east-1.
+    #[arg(long, value_name = "REGION", env = "AWS_REGION")]
+    pub(crate) region: Option<String>,
+}
+
+impl Endpoint {
+    /// The Region that AWS's own clients would use.
+    pub(crate) fn region(&self) -> String {
+        let default = || std::env::var("AWS_DEFAULT_REGION").ok().filter(|region| !region.is_empty());
+        self.region.clone().or_else(default).unwrap_or_else(|| "us-east-1".to_owned())
+    }
 }
 
 impl Command {

@@ -6,7 +6,7 @@ use firelet_api::model::ThrottleReason;
 use firelet_api::{ApiError, ErrorKind};
 use firelet_auth::Error as AuthError;
 use firelet_control::Error as ControlError;
-use firelet_invoke::Error as InvokeError;
+use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
 
 /// Seconds after which a throttled caller may try again.
 const RETRY_AFTER: u32 = 1;
@@ -57,12 +57,36 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
             log("an invocation", error);
             return ApiError::new(ErrorKind::InvalidRuntimeException, error.to_string());
         }
-        InvokeError::Environment { .. } | InvokeError::Undelivered(_) | InvokeError::Store { .. } => {
+        InvokeError::Environment { source, .. } => return from_lease(error, source),
+        InvokeError::Undelivered(_) | InvokeError::Store { .. } => {
             log("an invocation", error);
             return internal();
         }
     };
     ApiError::new(kind, error.to_string())
+}
+
+/// Why no environment could be had; `error` names the function as well.
+fn from_lease(error: &InvokeError, source: &LeaseError) -> ApiError {
+    match source {
+        LeaseError::Overloaded => {
+            let reason = ThrottleReason::FunctionInvocationRateLimitExceeded;
+            let throttled = ApiError::throttled(reason, "Rate Exceeded.");
+            ApiError { retry_after: Some(RETRY_AFTER), ..throttled }
+        }
+        LeaseError::Code(CodeError::Unpack(..)) => {
+            log("an invocation", error);
+            ApiError::new(
+                ErrorKind::InvalidZipFileException,
+                "Lambda could not unzip the deployment package.",
+            )
+        }
+        LeaseError::Stopped => internal(),
+        LeaseError::Init(_) | LeaseError::Runtime(_) | LeaseError::Code(_) | LeaseError::Start(_) => {
+            log("an invocation", error);
+            internal()
+        }
+    }
 }
 
 /// An error that is firelet's own, in AWS's words.

@@ -3,8 +3,10 @@
 use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
+use firelet_api::model::GetFunctionConfigurationRequest;
 use firelet_control::CodeLinkError;
 use firelet_telemetry::{Follow, LogGroup, LogLine};
+use firelet_types::Scope;
 use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -14,6 +16,7 @@ use http_body_util::{BodyExt, Either, StreamBody};
 use hyper::body::{Frame, Incoming};
 use percent_encoding::percent_decode_str;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 use crate::body::Answer;
 use crate::server::{Services, text};
@@ -30,14 +33,18 @@ pub(crate) fn is_internal(path: &str) -> bool {
     path.starts_with(PREFIX)
 }
 
-pub(crate) async fn answer(services: &Services, request: Request<Incoming>) -> Response<Answer> {
+pub(crate) async fn answer(
+    services: &Services,
+    request: Request<Incoming>,
+    stop: CancellationToken,
+) -> Response<Answer> {
     let path = request.uri().path();
     if request.method() != Method::GET {
         return text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
     }
     match path {
         "/_firelet/health" => text(StatusCode::OK, JSON, r#"{"status":"ok"}"#),
-        "/_firelet/logs" => logs(services, &request).await,
+        "/_firelet/logs" => logs(services, &request, stop).await,
         _ if path.starts_with(firelet_control::code_link::PATH) => code(services, &request).await,
         _ => text(StatusCode::NOT_FOUND, TEXT, "there is nothing here\n"),
     }
@@ -71,7 +78,7 @@ async fn code(services: &Services, request: &Request<Incoming>) -> Response<Answ
 
 /// The log of a function: `?function=NAME` or `?group=NAME`, and `&lines=N`, `&follow=true`. Each line starts with
 /// its time. The account and Region are those of the signature.
-async fn logs(services: &Services, request: &Request<Incoming>) -> Response<Answer> {
+async fn logs(services: &Services, request: &Request<Incoming>, stop: CancellationToken) -> Response<Answer> {
     let query = request.uri().query().unwrap_or_default();
     let parameter = |name: &str| {
         let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
@@ -81,7 +88,10 @@ async fn logs(services: &Services, request: &Request<Incoming>) -> Response<Answ
         Ok(caller) => caller.scope,
         Err(error) => return text(StatusCode::FORBIDDEN, TEXT, error.to_string()),
     };
-    let function = parameter("function").map(|name| format!("/aws/lambda/{name}"));
+    let function = match parameter("function") {
+        Some(name) => Some(log_group(services, &scope, name).await),
+        None => None,
+    };
     let Some(name) = parameter("group").or(function) else {
         return text(StatusCode::BAD_REQUEST, TEXT, "name a function: /_firelet/logs?function=NAME\n");
     };
@@ -92,7 +102,12 @@ async fn logs(services: &Services, request: &Request<Incoming>) -> Response<Answ
     let group = LogGroup { scope, name };
     let answer = if parameter("follow").is_some_and(|follow| follow == "true") {
         services.logs.follow(group, lines).await.map(|Follow { history, live }| {
-            stream_of(stream::iter(history).map(|line| encode(&line)).chain(follow(live)), TEXT)
+            stream_of(
+                stream::iter(history)
+                    .map(|line| encode(&line))
+                    .chain(follow(live).take_until(stop.cancelled_owned())),
+                TEXT,
+            )
         })
     } else {
         let history = services.logs.read(group, lines).await;
@@ -102,6 +117,15 @@ async fn logs(services: &Services, request: &Request<Incoming>) -> Response<Answ
         tracing::error!(error = &error as &dyn std::error::Error, "cannot read logs");
         text(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the log cannot be read\n")
     })
+}
+
+/// The log group of a function; for one that is no longer there, the group that it had unless it was told otherwise.
+async fn log_group(services: &Services, scope: &Scope, name: String) -> String {
+    let usual = format!("/aws/lambda/{name}");
+    let request = GetFunctionConfigurationRequest { function_name: name, qualifier: None };
+    let configuration = services.control.get_function_configuration(scope, request).await;
+    let logging = configuration.ok().and_then(|configuration| configuration.logging_config);
+    logging.and_then(|logging| logging.log_group).unwrap_or(usual)
 }
 
 fn follow(live: broadcast::Receiver<LogLine>) -> impl Stream<Item = Bytes> {

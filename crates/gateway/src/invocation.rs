@@ -61,7 +61,9 @@ fn latest_not_found(target: &Target) -> ApiError {
 /// The client context travels as base64 and reaches the function as JSON.
 fn client_context(encoded: &str) -> Result<String, ApiError> {
     let decoded = BASE64_STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded.filter(|text| serde_json::from_str::<serde_json::Map<_, _>>(text).is_ok()).ok_or_else(|| {
+    let object = decoded.filter(|text| serde_json::from_str::<serde_json::Map<_, _>>(text).is_ok());
+    // It goes on in a header. Line ends in JSON are white space: in a string they are escaped.
+    object.map(|text| text.replace(['\r', '\n'], " ")).ok_or_else(|| {
         ApiError::new(
             ErrorKind::InvalidRequestContentException,
             "Client context must be a valid Base64-encoded JSON object.",

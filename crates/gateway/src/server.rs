@@ -35,7 +35,7 @@ const HEAD_BYTES: usize = 1 << 20;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Connections open at a time; more wait to be accepted. Leaves most descriptors to sandboxes.
-const CONNECTIONS: usize = 1_024;
+const CONNECTIONS: usize = 4_096;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
@@ -100,9 +100,10 @@ async fn serve(stream: TcpStream, services: Arc<Services>, audience: Audience, s
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off delays on a connection");
     }
+    let stop = shutdown.clone();
     let service = service_fn(move |request| {
-        let services = Arc::clone(&services);
-        async move { Ok::<_, Infallible>(services.answer(audience, request).await) }
+        let (services, stop) = (Arc::clone(&services), stop.clone());
+        async move { Ok::<_, Infallible>(services.answer(audience, request, stop).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -123,13 +124,18 @@ async fn serve(stream: TcpStream, services: Arc<Services>, audience: Audience, s
 }
 
 impl Services {
-    async fn answer(&self, audience: Audience, request: Request<Incoming>) -> Response<Answer> {
+    async fn answer(
+        &self,
+        audience: Audience,
+        request: Request<Incoming>,
+        stop: CancellationToken,
+    ) -> Response<Answer> {
         if let Err(stranger) = audience.check(request.headers()) {
             return encode(ApiError::new(ErrorKind::AccessDeniedException, stranger.to_string()).encode());
         }
         let request_id = RequestId::new(&self.ids);
         if internal::is_internal(request.uri().path()) {
-            return internal::answer(self, request).await;
+            return internal::answer(self, request, stop).await;
         }
         let encoded = self.api(request_id, request).await.unwrap_or_else(|error| error.encode());
         let mut response = encode(encoded);

@@ -8,4 +8,6 @@ mod payload;
 mod routing;
 mod trace;
 
+pub use firelet_pool::{CodeError, LeaseError};
+
 pub use invoker::{Error, Invoker, Options, Request, Response};

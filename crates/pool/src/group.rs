@@ -23,6 +23,7 @@ const FINISHING_GRACE: Duration = Duration::from_millis(2);
 pub(crate) type Hold = Box<dyn Send>;
 
 type Waiter = oneshot::Sender<Result<Arc<Environment>, LeaseError>>;
+type Waiting = oneshot::Receiver<Result<Arc<Environment>, LeaseError>>;
 
 /// The environments of one version of a function.
 pub struct Group {
@@ -100,19 +101,34 @@ impl Group {
         };
         match supply {
             Supply::Enough => {}
-            Supply::Create => self.create()?,
+            Supply::Create => {
+                if let Err(error) = self.create() {
+                    return self.last_chance(waiter, error);
+                }
+            }
             Supply::AwaitFinishing => {
                 if let Ok(leased) = tokio::time::timeout(FINISHING_GRACE, &mut waiter).await {
                     return self.leased(leased);
                 }
                 let supply = self.members.lock().demand().supply(false);
-                if supply == Supply::Create {
-                    self.create()?;
+                if supply == Supply::Create
+                    && let Err(error) = self.create()
+                {
+                    return self.last_chance(waiter, error);
                 }
             }
         }
         let leased = waiter.await;
         self.leased(leased)
+    }
+
+    /// Gives up waiting because of `error`, unless an environment has come meanwhile.
+    fn last_chance(self: &Arc<Self>, mut waiter: Waiting, error: LeaseError) -> Result<Lease, LeaseError> {
+        waiter.close();
+        match waiter.try_recv() {
+            Ok(leased) => self.leased(Ok(leased)),
+            Err(_) => Err(error),
+        }
     }
 
     fn leased(
@@ -224,7 +240,7 @@ impl Group {
         drop(expired);
         for environment in overdue {
             // Its end is what takes it off the list.
-            environment.kill();
+            environment.end_unless_ready();
         }
         (left, is_used)
     }

@@ -91,7 +91,7 @@ impl Drop for Attended {
             let environment = Arc::clone(&orphan.lease.environment);
             if !group.hand_over(Task::Finish(orphan)) {
                 // Nobody is left to hold it to its timeout.
-                environment.kill();
+                environment.end();
             }
         }
     }

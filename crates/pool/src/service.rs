@@ -114,8 +114,10 @@ impl Pool {
         }
         let mut groups = self.shared.groups.write();
         if let Some(group) = groups.get(&key)
-            && is_same_configuration(group.function(), function)
+            && (is_same_configuration(group.function(), function)
+                || group.function().last_modified > function.last_modified)
         {
+            // The one that is there may be of a later configuration than its caller has read.
             return Arc::clone(group);
         }
         let group = Arc::new(Group::new(Arc::clone(function), self.shared.tasks.clone()));
@@ -176,7 +178,10 @@ impl PoolService {
                 Some(task) = self.tasks.recv() => match task {
                     Task::Create(group) => {
                         let (maker, drivers) = (Arc::clone(&self.maker), driver_sender.clone());
-                        work.spawn(async move { group.created(maker.make(group.function(), &drivers).await) });
+                        work.spawn(async move {
+                            let mut creation = Creation { group, result: Err(LeaseError::Stopped) };
+                            creation.result = maker.make(creation.group.function(), &drivers).await;
+                        });
                     }
                     Task::Finish(orphan) => {
                         work.spawn(orphan.finish());
@@ -255,6 +260,18 @@ impl PoolService {
                 self.shared.retire(group);
             }
         }
+    }
+}
+
+/// An environment that is being made. However that ends, its group hears of it.
+struct Creation {
+    group: Arc<Group>,
+    result: Result<Arc<Environment>, LeaseError>,
+}
+
+impl Drop for Creation {
+    fn drop(&mut self) {
+        self.group.created(std::mem::replace(&mut self.result, Err(LeaseError::Stopped)));
     }
 }
 

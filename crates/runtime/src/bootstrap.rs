@@ -7,15 +7,20 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
 use crate::catalogue::{Family, Interpreter};
+
+/// How long compiling may take; it takes a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A file and its text.
 type Embedded = (&'static str, &'static str);
@@ -125,11 +130,16 @@ impl Bootstraps {
         };
         let directory = self.root.join(folder_name(interpreter, files));
         if !directory.exists() {
-            let unfinished = directory.with_extension(format!("{}.new", std::process::id()));
+            let unfinished = self.root.join(format!("{}.new", folder_name(interpreter, files)));
+            remove(&unfinished)?;
             write_files(&unfinished, files)?;
             if interpreter.family == Family::Python {
                 compile(&prefix.join(program), &unfinished).await?;
             }
+            let failed = |source| Error::Write { path: unfinished.clone(), source };
+            let finished = unfinished.clone();
+            let opened = tokio::task::spawn_blocking(move || make_readable(&finished)).await;
+            opened.map_err(|error| failed(error.into()))?.map_err(failed)?;
             publish(&unfinished, &directory)?;
         }
         Ok(Bootstrap { directory: Some(directory), argv })
@@ -148,6 +158,28 @@ fn folder_name(interpreter: &Interpreter, files: &[Embedded]) -> String {
     format!("{}-{digest}", interpreter.version.replace([':', '/'], "-"))
 }
 
+/// Removes what an interrupted start left; the data directory is locked, so nobody else is at it.
+fn remove(directory: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(directory) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Write { path: directory.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lets every user read a tree, whatever this process's umask: functions run as users of their own.
+fn make_readable(path: &Path) -> io::Result<()> {
+    let is_folder = path.is_dir();
+    fs::set_permissions(path, fs::Permissions::from_mode(if is_folder { 0o755 } else { 0o644 }))?;
+    if is_folder {
+        for entry in fs::read_dir(path)? {
+            make_readable(&entry?.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn write_files(directory: &Path, files: &[Embedded]) -> Result<(), Error> {
     for (name, text) in files {
         let path = directory.join(name);
@@ -162,13 +194,16 @@ async fn compile(program: &Path, directory: &Path) -> Result<(), Error> {
     let failed = |problem| Error::Compile { program: program.to_owned(), problem };
     // Checked by content, so that a copy of the folder with other file times keeps its bytecode.
     let arguments = ["-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"];
-    let Output { status, stdout, stderr } = Command::new(program)
+    let compiling = Command::new(program)
         .args(arguments)
         .arg(directory)
         .env_remove("PYTHONDONTWRITEBYTECODE")
+        .stdin(Stdio::null())
         .kill_on_drop(true)
-        .output()
+        .output();
+    let Output { status, stdout, stderr } = tokio::time::timeout(PATIENCE, compiling)
         .await
+        .map_err(|_| failed(format!("no end after {} s", PATIENCE.as_secs())))?
         .map_err(|error| failed(error.to_string()))?;
     if status.success() {
         Ok(())

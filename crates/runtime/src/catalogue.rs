@@ -8,10 +8,15 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::process::Command;
+
+/// How long a program may take to say which version it is.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How a guest is started and which rules its program follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -229,12 +234,15 @@ async fn probe(candidate: &Path, wanted: &Wanted) -> Result<Probed, String> {
              console.log(p.dirname(p.dirname(process.execPath))); console.log(process.execPath)",
         ],
     };
-    let output = Command::new(candidate)
+    let answer = Command::new(candidate)
         .args(arguments)
+        .stdin(Stdio::null())
         .env_remove("NODE_OPTIONS")
         .kill_on_drop(true)
-        .output()
+        .output();
+    let output = tokio::time::timeout(PATIENCE, answer)
         .await
+        .map_err(|_| format!("did not answer within {} s", PATIENCE.as_secs()))?
         .map_err(|error: io::Error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let [version, prefix, program] = text.lines().collect::<Vec<_>>()[..] else {

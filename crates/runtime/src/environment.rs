@@ -102,6 +102,8 @@ pub struct Environment {
     timeout: Duration,
     /// How long Init took, until the first invocation reports it.
     init: Mutex<Option<Duration>>,
+    /// How much of the first invocation's time an Init phase inside it took.
+    spent: Mutex<Duration>,
     /// The invocation that was answered last, until the log tells of its end. Unless its caller waits for the log,
     /// that is after the answer.
     finished: Mutex<Option<Finished>>,
@@ -128,9 +130,28 @@ impl Environment {
         self.state.lock().is_ready()
     }
 
-    /// Kills the guest and all its processes.
-    pub fn kill(&self) {
+    /// Ends the guest and all its processes, whatever it is doing. It takes no event after that.
+    pub fn end(&self) {
+        let callback = self.state.lock().end(KILLED);
         self.sandbox.kill();
+        if let Some(callback) = callback {
+            callback(Readiness::Ended);
+        }
+    }
+
+    /// Ends the guest unless it waits for an event, which it may since it was looked at.
+    pub fn end_unless_ready(&self) {
+        let callback = {
+            let mut state = self.state.lock();
+            if state.is_ready() {
+                return;
+            }
+            state.end(KILLED)
+        };
+        self.sandbox.kill();
+        if let Some(callback) = callback {
+            callback(Readiness::Ended);
+        }
     }
 
     /// The most memory that the guest held at a time.
@@ -169,9 +190,11 @@ impl Environment {
         let request = invocation.request_id;
         self.log.start(request);
         let wants_log_tail = invocation.wants_log_tail;
-        let started = Instant::now();
+        let spent = std::mem::take(&mut *self.spent.lock());
+        let now = Instant::now();
+        let started = now.checked_sub(spent).unwrap_or(now);
         let completion = self.state.lock().invoke(invocation)?;
-        let timeout = Box::pin(tokio::time::sleep(self.timeout));
+        let timeout = Box::pin(tokio::time::sleep(self.timeout.saturating_sub(spent)));
         Ok(Running { environment: Arc::clone(self), request, started, completion, timeout, wants_log_tail })
     }
 }
@@ -201,7 +224,7 @@ impl Running {
             // A channel that closed without a word: the server is shutting down, and the process with it.
             Some(completion) => judge(self.request, completion.unwrap_or(Completion::Exited(KILLED))),
             None => {
-                environment.sandbox.kill();
+                environment.end();
                 (Err(Failure::timeout(self.request, environment.timeout)), Status::Timeout)
             }
         };

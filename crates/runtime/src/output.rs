@@ -61,9 +61,6 @@ impl Output {
         let Some(pipe) = &self.pipe else { return Progress::Closed };
         let mut collector = self.collector.lock();
         for _ in 0..chunks {
-            if !self.stream.has_room() {
-                return Progress::More;
-            }
             let before = collector.line.len();
             collector.line.reserve(CHUNK_BYTES);
             match pipe.try_read_buf(&mut collector.line) {

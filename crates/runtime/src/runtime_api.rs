@@ -8,6 +8,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use firelet_types::limits;
@@ -26,6 +27,8 @@ use tokio::task::JoinSet;
 use crate::failure::recorded_error_type;
 use crate::state::{Completion, Invocation, Readiness, Refusal, State};
 
+/// What a failed accept, most likely for want of descriptors, waits before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Connections that one environment may have open; a guest that opens more waits for its own.
 const CONNECTIONS: usize = 32;
 /// Bytes of a request's head, with room for the 64 KiB of an X-Ray cause.
@@ -63,7 +66,10 @@ impl Connections {
                 self.tasks.spawn(serve_connection(stream, Arc::clone(&self.state)));
             }
             // The guest reset its own connection before it was accepted.
-            Err(error) => tracing::debug!(%error, "a guest's connection failed"),
+            Err(error) => {
+                tracing::debug!(%error, "a guest's connection failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
         while self.tasks.try_join_next().is_some() {}
     }
@@ -142,7 +148,7 @@ fn event(invocation: Invocation) -> Answer {
     response
 }
 
-async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, body: Incoming) -> Answer {
+async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, mut body: Incoming) -> Answer {
     const TO: &str = "InvocationResponse";
     let reading = match Reading::begin(state, Some(id), TO) {
         Ok(reading) => reading,
@@ -155,23 +161,31 @@ async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, body: Inco
             "Invalid function response mode",
         );
     }
-    let (completion, answer) = match reading.read(body).await {
+    let (completion, answer) = match reading.read(&mut body).await {
         Ok(payload) => (Completion::Response(payload), accepted()),
-        Err(BodyError::TooLarge) => (Completion::ResponseTooLarge, too_large()),
+        Err(BodyError::TooLarge) => {
+            let answer = complete(state, id, Completion::ResponseTooLarge, TO, too_large());
+            pass_over(&mut body).await;
+            return answer;
+        }
         Err(BodyError::Truncated) => return truncated(),
     };
     complete(state, id, completion, TO, answer)
 }
 
-async fn fail(state: &Mutex<State>, id: &str, headers: &HeaderMap, body: Incoming) -> Answer {
+async fn fail(state: &Mutex<State>, id: &str, headers: &HeaderMap, mut body: Incoming) -> Answer {
     const TO: &str = "InvocationErrorResponse";
     let reading = match Reading::begin(state, Some(id), TO) {
         Ok(reading) => reading,
         Err(refusal) => return refused(&refusal),
     };
-    let (completion, answer) = match reading.read(body).await {
+    let (completion, answer) = match reading.read(&mut body).await {
         Ok(payload) => (Completion::Error { error_type: error_type(headers), payload }, accepted()),
-        Err(BodyError::TooLarge) => (Completion::ResponseTooLarge, too_large()),
+        Err(BodyError::TooLarge) => {
+            let answer = complete(state, id, Completion::ResponseTooLarge, TO, too_large());
+            pass_over(&mut body).await;
+            return answer;
+        }
         Err(BodyError::Truncated) => return truncated(),
     };
     complete(state, id, completion, TO, answer)
@@ -190,12 +204,12 @@ fn complete(
     }
 }
 
-async fn fail_init(state: &Mutex<State>, headers: &HeaderMap, body: Incoming) -> Answer {
+async fn fail_init(state: &Mutex<State>, headers: &HeaderMap, mut body: Incoming) -> Answer {
     let reading = match Reading::begin(state, None, "InitError") {
         Ok(reading) => reading,
         Err(refusal) => return refused(&refusal),
     };
-    let payload = match reading.read(body).await {
+    let payload = match reading.read(&mut body).await {
         Ok(payload) => payload,
         Err(BodyError::TooLarge) => return too_large(),
         Err(BodyError::Truncated) => return truncated(),
@@ -225,13 +239,18 @@ impl<'a> Reading<'a> {
         Ok(Self(state))
     }
 
-    async fn read(self, body: Incoming) -> Result<Bytes, BodyError> {
+    async fn read(&self, body: &mut Incoming) -> Result<Bytes, BodyError> {
         match Limited::new(body, limits::RESPONSE_PAYLOAD_BYTES).collect().await {
             Ok(collected) => Ok(collected.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
             Err(_) => Err(BodyError::Truncated),
         }
     }
+}
+
+/// Reads what is left of a body and keeps none of it, so that the guest can send it all and go on.
+async fn pass_over(body: &mut Incoming) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 impl Drop for Reading<'_> {

@@ -20,7 +20,7 @@ const XRAY_PORT: &str = "2000";
 pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str) -> Vec<(String, String)> {
     let (family, scope) = (function.interpreter.family, &function.scope);
     let mut variables =
-        Variables(function.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect());
+        Variables(function.variables.iter().map(|(name, value)| (name.clone(), until_nul(value))).collect());
     variables.default("PATH", &path(family));
     variables.default("LD_LIBRARY_PATH", &library_path(family));
     variables.default("LANG", "en_US.UTF-8");
@@ -40,7 +40,7 @@ pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str
     variables.set("_AWS_XRAY_DAEMON_PORT", XRAY_PORT);
     variables.set("LAMBDA_TASK_ROOT", "/var/task");
     variables.set("LAMBDA_RUNTIME_DIR", "/var/runtime");
-    variables.set("_HANDLER", &function.handler);
+    variables.set("_HANDLER", &until_nul(&function.handler));
     if let Some(level) = &function.json_log_level {
         variables.set("AWS_LAMBDA_LOG_FORMAT", "JSON");
         variables.set("AWS_LAMBDA_LOG_LEVEL", level);
@@ -57,6 +57,11 @@ pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str
         Family::Custom => {}
     }
     variables.0
+}
+
+/// No variable can hold a NUL; what follows one is left out, as by C's own functions.
+fn until_nul(value: &str) -> String {
+    value.split('\0').next().unwrap_or_default().to_owned()
 }
 
 fn region(variables: &mut Variables, region: &Region) {
@@ -137,6 +142,7 @@ mod tests {
     fn users_may_set_some_and_not_others() {
         check("python3.11", &[("PATH", "/opt/mine")], "PATH", Some("/opt/mine"));
         check("python3.11", &[("TABLE", "t")], "TABLE", Some("t"));
+        check("python3.11", &[("TABLE", "t\0x")], "TABLE", Some("t"));
         check("python3.11", &[("_HANDLER", "evil")], "_HANDLER", Some("app.handler"));
     }
 }

@@ -90,7 +90,8 @@ fn enforcement() -> anyhow::Result<Enforcement> {
         user_id_count: 2,
     };
     let enforcement = Launcher::start(&options).map(|launcher| launcher.enforcement().clone());
-    std::fs::remove_dir(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))?;
+    // What matters is what the helper said; an empty folder that stays harms nobody.
+    let _ = std::fs::remove_dir(&scratch);
     enforcement.context("cannot make sandboxes on this host")
 }
 

@@ -44,7 +44,10 @@ impl Starting {
         let duration = self.started.elapsed().min(limit);
         let failure = match end {
             Ok(Ok(InitEnd::Ready)) => {
-                *self.environment.init.lock() = Some(duration);
+                match phase {
+                    InitPhase::Init => *self.environment.init.lock() = Some(duration),
+                    InitPhase::Invoke => *self.environment.spent.lock() = duration,
+                }
                 return Ok(self.environment);
             }
             Ok(Ok(InitEnd::Error { error_type, payload })) => {
@@ -65,7 +68,7 @@ impl Starting {
 pub enum InitPhase {
     /// Ahead of the first invocation.
     Init,
-    /// Again, inside the first invocation, after it had failed or taken too long.
+    /// Again, inside the first invocation and its time, after it had taken too long.
     Invoke,
 }
 

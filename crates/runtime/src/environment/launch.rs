@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use firelet_sandbox::{Cpu, Mount, Network, Spec};
 use firelet_telemetry::LogGroup;
-use firelet_types::{EnvironmentId, FunctionName};
+use firelet_types::{EnvironmentId, FunctionName, Timestamp};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
@@ -80,7 +80,7 @@ pub async fn start(
     function: &Function,
 ) -> Result<(Starting, impl Future<Output = ()> + Send + use<>), StartError> {
     let id = EnvironmentId::new(&options.ids);
-    let stream_name = format!("{}/[{}]{}", options.clock.now().date_path(), function.version, id.simple());
+    let stream_name = stream_name(function, id, options.clock.now());
     let host_listener = host_listener(options, function).await?;
     let address = match &host_listener {
         Some((_, address)) => address.to_string(),
@@ -146,9 +146,17 @@ pub async fn start(
         log,
         timeout: function.timeout,
         init: Mutex::new(None),
+        spent: Mutex::default(),
         finished: Mutex::new(None),
     };
     Ok((Starting { environment, end, started }, driver))
+}
+
+/// `2026/11/23/[$LATEST]ID`; in a log group that is not the function's own, with the function's name.
+fn stream_name(function: &Function, id: EnvironmentId, now: Timestamp) -> String {
+    let is_own_group = function.log_group.strip_prefix("/aws/lambda/") == Some(function.name.as_str());
+    let name = if is_own_group { "" } else { function.name.as_str() };
+    format!("{}/{name}[{}]{}", now.date_path(), function.version, id.simple())
 }
 
 /// With the host's network there is no namespace to hold port 9001: each environment gets a port of its own.

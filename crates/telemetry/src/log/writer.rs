@@ -1,7 +1,6 @@
 //! The thread that owns the log files. Nothing else opens them.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -116,20 +115,26 @@ impl LogWriter {
             self.flush();
             self.open.clear();
         }
-        match self.open.entry(Arc::clone(key)) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                let directory = files::group_directory(&self.shared.options.directory, &key.group);
-                let path = directory.join(files::stream_file(&key.name));
-                if !path.exists() {
-                    std::fs::create_dir_all(&directory)?;
-                    files::keep_newest(&directory, self.shared.options.streams_per_group.saturating_sub(1))?;
-                }
-                let file = File::options().create(true).append(true).open(&path)?;
-                let length = file.metadata()?.len();
-                Ok(entry.insert(OpenStream { path, file, length, pending: Vec::new() }))
-            }
+        if !self.open.contains_key(key) {
+            let open = self.open_file(key)?;
+            // A stream that had to make room begins again with its next line.
+            self.flush();
+            self.open.retain(|_, open| open.path.exists());
+            self.open.insert(Arc::clone(key), open);
         }
+        self.open.get_mut(key).ok_or_else(|| io::Error::other("the stream was closed"))
+    }
+
+    fn open_file(&self, key: &StreamKey) -> io::Result<OpenStream> {
+        let directory = files::group_directory(&self.shared.options.directory, &key.group);
+        let path = directory.join(files::stream_file(&key.name));
+        if !path.exists() {
+            std::fs::create_dir_all(&directory)?;
+            files::keep_newest(&directory, self.shared.options.streams_per_group.saturating_sub(1))?;
+        }
+        let file = File::options().create(true).append(true).open(&path)?;
+        let length = file.metadata()?.len();
+        Ok(OpenStream { path, file, length, pending: Vec::new() })
     }
 
     fn flush(&mut self) {
