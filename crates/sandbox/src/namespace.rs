@@ -7,7 +7,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use rustix::event::Timespec;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Signal, WaitIdOptions};
 
@@ -18,8 +17,6 @@ use crate::sys::{self, Child, Forked, SingleThread};
 const RUNTIME_API_PORT: u16 = 9001;
 /// Connections that may wait for the Runtime API: a runtime and ten extensions, with room.
 const LISTEN_BACKLOG: i32 = 128;
-/// How long the child that holds a new user namespace waits for its end, should the helper die meanwhile.
-const HOLD_SECONDS: i64 = 10;
 
 /// The user inside a sandbox, as on Lambda.
 pub(crate) const GUEST_USER: u32 = 993;
@@ -86,20 +83,24 @@ fn create_user_namespace(
     group_map: &str,
     deny_groups: bool,
 ) -> Result<OwnedFd, Failure> {
+    let (end_of_helper, held) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::CreateUserNamespace, "pipe")?;
     match sys::fork(proof, libc::CLONE_NEWUSER, None).at(Step::CreateUserNamespace, "")? {
-        Forked::Child => hold_namespace(),
+        Forked::Child => hold_namespace(&end_of_helper),
         Forked::Parent(child) => {
             let namespace = map_users(child.pid, user_map, group_map, deny_groups);
             end(&child);
+            drop(held);
             namespace
         }
     }
 }
 
-fn hold_namespace() -> ! {
-    if rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).is_ok() {
-        let patience = Timespec { tv_sec: HOLD_SECONDS, tv_nsec: 0 };
-        let _ = rustix::event::poll(&mut [], Some(&patience));
+/// Keeps a new user namespace until the helper has opened it, or is gone, which ends the pipe. Everything else is
+/// closed, the scratch directory's lock above all: whenever the helper is killed, its successor must not find it held.
+fn hold_namespace(end_of_helper: &OwnedFd) -> ! {
+    if sys::close_all_but(&[end_of_helper.as_raw_fd()]).is_ok() {
+        let _ = rustix::io::retry_on_intr(|| rustix::io::read(end_of_helper, &mut [0; 1]));
     }
     sys::exit(0)
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use firelet_sandbox::{End, Error, Launcher, Options, Step, read_exit};
 
@@ -27,6 +28,7 @@ pub(crate) const TESTS: &[Test] = &[
         a_killed_server_leaves_nothing_after_the_next_start,
     ),
     ("a_kill_in_the_middle_of_launches_leaves_nothing", a_kill_in_the_middle_of_launches_leaves_nothing),
+    ("a_helper_killed_while_it_prepares_leaves_nothing", a_helper_killed_while_it_prepares_leaves_nothing),
     ("a_dead_helper_is_told", a_dead_helper_is_told),
     ("a_second_launcher_of_the_same_data_directory_is_refused", a_second_launcher_is_refused),
     ("users_are_used_again_once_their_sandbox_is_gone", users_are_used_again),
@@ -200,6 +202,20 @@ fn a_kill_in_the_middle_of_launches_leaves_nothing() {
         server.process.wait().unwrap();
         check_next_start(directory.path());
     }
+}
+
+/// Right after its start the helper makes spares, whose short-lived children must not outlive it.
+fn a_helper_killed_while_it_prepares_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = options(directory.path());
+    for round in 0..60 {
+        let launcher = Launcher::start(&options).unwrap();
+        let due = Instant::now() + Duration::from_micros(50) * round;
+        wait_for("the moment of the kill", || (Instant::now() >= due).then_some(()));
+        kill(&launcher.helper_id().to_string());
+        drop(launcher);
+    }
+    check_next_start(directory.path());
 }
 
 fn a_dead_helper_is_told() {
