@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from support import packages, raw
-from support.server import BINARY, clean_environment, run_firelet
+from support.server import BINARY, Server, clean_environment, run_firelet
 from support.traces import processes_of
 from support.world import World, refusal
 
@@ -37,6 +37,15 @@ def test_health_answers_as_soon_as_the_address_is_told(make_server):
     server = make_server().start()
     assert raw.request(server, "GET", "/_firelet/health").status == 200
     assert server.stop() == 0
+
+
+def test_a_relative_data_directory_runs_functions(tmp_path):
+    server = Server("./data", directory=tmp_path).start()
+    try:
+        world = World(server)
+        assert world.invoke(world.deploy(HELLO)).payload == "one"
+    finally:
+        server.stop()
 
 
 def test_a_second_server_on_the_same_data_is_refused(make_server):

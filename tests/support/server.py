@@ -22,8 +22,9 @@ REGION = "us-east-1"
 class Server:
     """`firelet serve` on a free port."""
 
-    def __init__(self, data_directory, *options, listen="127.0.0.1:0", prefix=(), binary=BINARY):
-        self.data_directory = pathlib.Path(data_directory)
+    def __init__(self, data_directory, *options, listen="127.0.0.1:0", prefix=(), binary=BINARY, directory=None):
+        self.directory = directory
+        self.data_directory = pathlib.Path(directory or "", data_directory)
         self.arguments = [*prefix, binary, "serve", "--data-dir", data_directory, "--listen", listen, *options]
         self.log_path = self.data_directory.with_name(self.data_directory.name + ".log")
         self.process = None
@@ -33,7 +34,12 @@ class Server:
         """Starts the server and returns when it says that it serves."""
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment()
+                self.arguments,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=clean_environment(),
             )
         self.endpoint = wait_for(self._announced, "the server says where it serves").group(1)
         return self

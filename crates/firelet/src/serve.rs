@@ -158,7 +158,6 @@ fn check_listen(arguments: &ServeArguments) -> anyhow::Result<()> {
 
 /// Starts the sandbox helper for the data directory, which this process holds the lock of.
 fn start_sandboxes(root: &Path) -> anyhow::Result<Sandboxes> {
-    let root = root.canonicalize().with_context(|| format!("cannot resolve {}", root.display()))?;
     let scratch = root.join("sandbox");
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());

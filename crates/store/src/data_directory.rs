@@ -22,8 +22,10 @@ impl DataDirectory {
     /// Makes what is missing, takes the lock and removes what an interrupted run left half written.
     pub(crate) fn open(root: &Path) -> Result<Self, Error> {
         create_directory(root)?;
-        let lock = lock(root)?;
-        let directory = Self { root: root.to_owned(), _lock: lock };
+        // Sandboxes mount what is in here, and know no working directory.
+        let root = root.canonicalize().map_err(Error::file("resolve", root))?;
+        let lock = lock(&root)?;
+        let directory = Self { root, _lock: lock };
         let temporary = directory.temporary();
         if temporary.exists() {
             fs::remove_dir_all(&temporary).map_err(Error::file("empty", &temporary))?;
@@ -34,6 +36,7 @@ impl DataDirectory {
         Ok(directory)
     }
 
+    /// The absolute path.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }

@@ -63,7 +63,7 @@ impl Store {
         &self.changes
     }
 
-    /// The data directory.
+    /// The absolute path of the data directory.
     #[must_use]
     pub fn root(&self) -> &Path {
         self.directory.root()
