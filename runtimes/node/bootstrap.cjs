@@ -13,6 +13,8 @@ const { loadHandler } = require('./firelet_runtime/loader.cjs');
 const { Invocation } = require('./firelet_runtime/invocation.cjs');
 
 const API = '/2018-06-01/runtime';
+// Has an outcome answered with the next event.
+const NEXT = 'Firelet-Runtime-Next: 1\r\n';
 const EXIT_UNCAUGHT_EXCEPTION = 129;
 const EXIT_UNHANDLED_REJECTION = 128;
 const EXIT_UNSETTLED_IMPORT = 13;
@@ -35,7 +37,7 @@ class Runtime {
     };
     this.handler = undefined;
     this.invocation = undefined;
-    this.answersDue = 0;
+    this.isReporting = false;
     this.exitStatus = undefined;
     this.onEmptyEventLoop = () => process.exit(EXIT_UNSETTLED_IMPORT);
   }
@@ -53,16 +55,12 @@ class Runtime {
   }
 
   receive(status, headers, body) {
-    if (this.answersDue > 0) {
-      this.answersDue -= 1;
-      if (this.exitStatus !== undefined) process.exit(this.exitStatus);
-      if (status !== 202) console.error(`LAMBDA_RUNTIME Failed to post handler response. Http response code: ${status}.`);
+    if (this.exitStatus !== undefined) process.exit(this.exitStatus);
+    if (status !== 200) {
+      this.survive(status);
       return;
     }
-    if (status !== 200) {
-      console.error(`LAMBDA_RUNTIME Failed to get next invocation. Http response code: ${status}.`);
-      process.exit(1);
-    }
+    this.isReporting = false;
     this.connection.release();
     const invocation = new Invocation(this, headers);
     this.invocation = invocation;
@@ -71,19 +69,30 @@ class Runtime {
     settled.then(() => invocation.run(body));
   }
 
-  // Reports the outcome of the current invocation and asks for the next one, in one write.
-  finish(invocation, outcome, contentType, body, headers) {
+  // Says what the Runtime API refused, and asks for the next invocation.
+  survive(status) {
+    if (!this.isReporting) {
+      console.error(`LAMBDA_RUNTIME Failed to get next invocation. Http response code: ${status}.`);
+      process.exit(1);
+    }
+    console.error(`LAMBDA_RUNTIME Failed to post handler response. Http response code: ${status}.`);
+    this.isReporting = false;
+    this.connection.send(this.nextRequest);
+  }
+
+  // Reports the outcome of the current invocation, which asks for the next one.
+  finish(invocation, outcome, contentType, body, headers = '') {
     if (invocation !== this.invocation || this.exitStatus !== undefined) return;
     this.invocation = undefined;
     this.onEmptyEventLoop = undefined;
     this.connection.hold();
-    this.post(`invocation/${invocation.requestId}/${outcome}`, contentType, body, headers, this.nextRequest);
+    this.isReporting = true;
+    this.post(`invocation/${invocation.requestId}/${outcome}`, contentType, body, NEXT + headers);
   }
 
-  post(resource, contentType, body, headers = '', after = '') {
-    this.answersDue += 1;
+  post(resource, contentType, body, headers) {
     const head = `POST ${API}/${resource}${this.postMiddle}${contentType}\r\n${headers}Content-Length: `;
-    this.connection.send(head + Buffer.byteLength(body) + '\r\n\r\n', body, after);
+    this.connection.send(head + Buffer.byteLength(body) + '\r\n\r\n', body);
   }
 
   failInit(title, error, exitStatus) {

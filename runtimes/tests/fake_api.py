@@ -11,11 +11,14 @@ import threading
 class Post:
     """A request of the guest with a body."""
 
-    def __init__(self, path, headers, body, came_with_next):
+    def __init__(self, path, headers, body):
         self.path = path
         self.headers = headers
         self.body = body
-        self.came_with_next = came_with_next
+
+    @property
+    def asks_for_next(self):
+        return "firelet-runtime-next" in self.headers
 
 
 class FakeRuntimeApi:
@@ -80,9 +83,15 @@ class FakeRuntimeApi:
             pending = b"".join(chunks)
             body, pending = pending[:length], pending[length:]
             if method == "POST":
-                self._answer(connection, self.post_status, "Accepted", {"Content-Type": "application/json"}, b'{"status":"OK"}')
-                self.posts.put(Post(path, headers, body, pending.startswith(b"GET ")))
-                continue
+                post = Post(path, headers, body)
+                is_answered = self.post_status != 202 or not post.asks_for_next
+                if is_answered:
+                    self._answer(
+                        connection, self.post_status, "Accepted", {"Content-Type": "application/json"}, b'{"status":"OK"}'
+                    )
+                self.posts.put(post)
+                if is_answered:
+                    continue
             self.next_asked.release()
             invocation = self._invocations.get()
             if invocation is None:

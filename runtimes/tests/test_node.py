@@ -130,7 +130,7 @@ class Answers(unittest.TestCase):
         with guest(ECHO) as function:
             for _ in range(2):
                 self.assertEqual(function.result(event), event)
-            self.assertTrue(function.invoke(1).came_with_next)
+            self.assertTrue(function.invoke(1).asks_for_next)
 
     def test_context(self):
         source = (
@@ -242,7 +242,7 @@ class InvocationErrors(unittest.TestCase):
             self.assertEqual((payload["errorType"], payload["errorMessage"]), ("TypeError", "no"))
             self.assertEqual(payload["trace"][0], "TypeError: no")
             self.assertRegex(payload["trace"][1], r"handler \({}/app\.js:1:".format(function.task))
-            self.assertTrue(post.came_with_next)
+            self.assertTrue(post.asks_for_next)
             self.assertRegex(
                 function.finish(), "^" + TIME + "\t" + REQUEST_ID + '\tERROR\tInvoke Error \t{"errorType":"TypeError","errorMessage":"no"'
             )
@@ -281,7 +281,7 @@ class InvocationErrors(unittest.TestCase):
             post = function.invoke()
             error = json.loads(post.body)
             self.assertEqual((error["errorType"], error["errorMessage"]), (error_type, message))
-            self.assertFalse(post.came_with_next)
+            self.assertFalse(post.asks_for_next)
             self.assertEqual(function.exit_status(), status)
 
     @needs_callbacks
@@ -355,9 +355,9 @@ class Wire(unittest.TestCase):
     def test_chunked_answers(self):
         self.check("chunked")
 
-    def test_response_and_next_leave_together(self):
+    def test_a_response_asks_for_the_next_event(self):
         with guest(ECHO) as function:
-            self.assertTrue(all(function.invoke(number).came_with_next for number in range(5)))
+            self.assertTrue(all(function.invoke(number).asks_for_next for number in range(5)))
 
     def test_a_refused_response_is_said_and_survived(self):
         with guest(ECHO, post_status=413) as function:

@@ -134,7 +134,7 @@ class InvocationErrors(unittest.TestCase):
             self.assertEqual(json.loads(post.body), expected)
             cause = json.loads(post.headers["lambda-runtime-function-xray-error-cause"])
             self.assertEqual(cause["exceptions"][0]["stack"][0]["label"], "handler")
-            self.assertTrue(post.came_with_next)
+            self.assertTrue(post.asks_for_next)
             self.assertEqual(
                 function.finish(),
                 "[ERROR] ValueError: b\u00e9\nTraceback (most recent call last):\n\u00a0\u00a0File \"{}/app.py\", line 2, in handler\n"
@@ -225,7 +225,7 @@ class Responses(unittest.TestCase):
         with guest(ECHO) as function:
             for _ in range(2):
                 self.assertEqual(function.result(event), event)
-            self.assertTrue(function.invoke(1).came_with_next)
+            self.assertTrue(function.invoke(1).asks_for_next)
 
     def test_events_of_another_type_are_bytes(self):
         with guest("def handler(e, c):\n    return [type(e).__name__, len(e)]\n") as function:
@@ -351,9 +351,9 @@ class Wire(unittest.TestCase):
     def test_chunked_answers(self):
         self.check("chunked")
 
-    def test_response_and_next_leave_together(self):
+    def test_a_response_asks_for_the_next_event(self):
         with guest(ECHO) as function:
-            self.assertTrue(all(function.invoke(number).came_with_next for number in range(5)))
+            self.assertTrue(all(function.invoke(number).asks_for_next for number in range(5)))
 
     def test_a_refused_response_is_said_and_survived(self):
         with guest(ECHO, post_status=413) as function:

@@ -40,17 +40,16 @@ class Connection {
     this.socket.unref();
   }
 
-  // Sends the parts in one write, and without a copy when they are large. `body` is text or bytes.
-  send(head, body = '', tail = '') {
+  // Sends both in one write, and without a copy when they are large. `body` is text or bytes.
+  send(head, body = '') {
     const socket = this.socket;
     if (typeof body === 'string' && body.length < JOIN_BELOW) {
-      socket.write(head + body + tail, 'utf8');
+      socket.write(head + body, 'utf8');
       return;
     }
     socket.cork();
     socket.write(head, 'latin1');
     socket.write(body, 'utf8');
-    if (tail) socket.write(tail, 'latin1');
     socket.uncork();
   }
 }

@@ -1,7 +1,7 @@
 """Loads the function's handler and runs it for one invocation after the other.
 
 Imports nothing that the function may not need: `os`, `json`, `logging` and `traceback` are left to the function or to the
-moment of need. The response of one invocation and the request for the next leave in one write.
+moment of need. The response of one invocation is the request for the next.
 """
 
 import posix
@@ -17,6 +17,8 @@ from .marshal import Encoder, FaultException, unmarshal_request
 API = "/2018-06-01/runtime"
 MAX_XRAY_CAUSE = 64 * 1024
 ASCII_RESPONSES_UNTIL = (3, 11)
+# Has an outcome answered with the next event.
+NEXT = "Firelet-Runtime-Next: 1\r\n"
 
 
 def environment(name, default=None):
@@ -272,16 +274,21 @@ class Runtime:
         connection = self.connection
         self.flush()
         connection.send(self.next_request)
+        is_reporting = False
         while True:
             status, headers, body = connection.receive()
-            if status != 200:
-                raise ConnectionClosed("next answered {}: {}".format(status, bytes(body)))
-            head, body = self.handle_event_request(request_handler, headers, body)
-            self.flush()
-            connection.send(head, body, self.next_request)
-            status, _, answer = connection.receive()
-            if status != 202:
+            if status == 200:
+                head, body = self.handle_event_request(request_handler, headers, body)
+                self.flush()
+                connection.send(head, body)
+                is_reporting = True
+            elif is_reporting:
                 sys.stdout.write("LAMBDA_RUNTIME Failed to post handler response. Http response code: {}.\n".format(status))
+                self.flush()
+                connection.send(self.next_request)
+                is_reporting = False
+            else:
+                raise ConnectionClosed("next answered {}: {}".format(status, bytes(body)))
 
     def handle_event_request(self, request_handler, headers, body):
         """Answers the head and the body of the request that reports this invocation's outcome."""
@@ -294,12 +301,12 @@ class Runtime:
             event = unmarshal_request(body, headers.get("content-type", "application/json"))
             response = request_handler(event, lambda_context)
             body, content_type = self.marshal_response(response)
-            return self.post_head("invocation/" + request_id + "/response", content_type, len(body)), body
+            return self.post_head("invocation/" + request_id + "/response", content_type, len(body), NEXT), body
         except Exception as error:
             from . import faults
 
             body, extra = faults.report_invocation_error(error, request_id, self.encoder)
-            return self.post_head("invocation/" + request_id + "/error", "application/json", len(body), extra), body
+            return self.post_head("invocation/" + request_id + "/error", "application/json", len(body), extra + NEXT), body
 
     def marshal_response(self, response):
         if isinstance(response, bytes):

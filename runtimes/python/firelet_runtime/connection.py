@@ -25,20 +25,18 @@ class Connection:
         self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self._pending = b""
 
-    def send(self, head, body=b"", tail=b""):
-        """Sends the parts in one write, and without a copy when they are large."""
+    def send(self, head, body=b""):
+        """Sends both in one write, and without a copy when they are large."""
         send_all = self._socket.sendall
         if len(body) < JOIN_BELOW:
-            send_all(head + body + tail)
+            send_all(head + body)
             return
-        sent = self._socket.sendmsg((head, body, tail)) - len(head)
+        sent = self._socket.sendmsg((head, body)) - len(head)
         if sent < 0:
             send_all(head[sent:])
             sent = 0
         if sent < len(body):
             send_all(memoryview(body)[sent:])
-            sent = len(body)
-        send_all(tail[sent - len(body) :])
 
     def receive(self):
         """Answers the status, the headers (lower-case names) and the body of the next final response."""
