@@ -303,3 +303,23 @@ done
     answer = world.invoke(name)
     assert answer.error == "Unhandled"
     assert json.loads(answer.body) == {"errorType": "Mine", "errorMessage": "posted"}
+
+
+LARGE = {
+    "python3.11": packages.python(
+        "count = 0\ndef handler(event, context):\n    global count\n    count += 1\n"
+        "    return 'x' * (7 << 20) if event else count\n"
+    ),
+    "nodejs20.x": packages.node(
+        "let count = 0;\nexport const handler = async (event) => {\n  count += 1;\n"
+        "  return event.large ? 'x'.repeat(7 << 20) : count;\n};\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("runtime", LARGE)
+def test_an_environment_survives_an_oversized_answer(world, runtime):
+    name = world.deploy(LARGE[runtime], runtime=runtime)
+    assert world.invoke(name).payload == 1
+    assert world.invoke(name, {"large": True}).payload["errorType"] == "Function.ResponseSizeTooLarge"
+    assert world.invoke(name).payload == 3

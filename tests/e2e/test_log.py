@@ -1,6 +1,7 @@
 """The lines that an invocation leaves."""
 
 import re
+import threading
 
 import pytest
 
@@ -100,6 +101,36 @@ def test_the_log_command_follows(server, world, follow_logs):
     wait_for(lambda: "END RequestId" in seen(), "the first invocation is shown")
     second = world.invoke(name).request_id
     wait_for(lambda: f"END RequestId: {second}" in seen(), "the second invocation is shown as it comes")
+
+
+def test_a_long_invocation_is_logged_while_it_runs(world, follow_logs):
+    source = (
+        "import time\ndef handler(event, context):\n    if event:\n"
+        "        print('begun')\n        time.sleep(3)\n    return 1\n"
+    )
+    name = world.deploy(packages.python(source))
+    world.invoke(name)
+    seen = follow_logs(name)
+    wait_for(lambda: seen().count("END RequestId") == 1, "the short invocation is shown")
+    caller = threading.Thread(target=world.invoke, args=(name, {"long": True}))
+    caller.start()
+    wait_for(lambda: "begun" in seen(), "the invocation's first line is shown")
+    assert seen().count("END RequestId") == 1
+    caller.join()
+
+
+def test_what_is_printed_between_invocations_is_logged(server, world):
+    source = (
+        "import threading\ndef later():\n    print('later')\n"
+        "def handler(event, context):\n    threading.Timer(0.3, later).start()\n    return 1\n"
+    )
+    name = world.deploy(packages.python(source))
+    world.invoke(name)
+
+    def printed():
+        return run_firelet("logs", name, endpoint=server.endpoint, check=True).stdout
+
+    wait_for(lambda: "later" in printed(), "the line of the function's thread is there")
 
 
 def test_a_flood_of_logs_is_bounded_and_harmless(world):

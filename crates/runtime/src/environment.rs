@@ -32,6 +32,9 @@ use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
 use crate::state::{Completion, Invocation, State, Undelivered};
 
+/// An invocation that takes longer has its output read while it runs.
+const SHORT: Duration = Duration::from_millis(2);
+
 /// What all environments of a node share.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -194,8 +197,18 @@ impl Environment {
         let now = Instant::now();
         let started = now.checked_sub(spent).unwrap_or(now);
         let completion = self.state.lock().invoke(invocation)?;
-        let timeout = Box::pin(tokio::time::sleep(self.timeout.saturating_sub(spent)));
-        Ok(Running { environment: Arc::clone(self), request, started, completion, timeout, wants_log_tail })
+        let left = self.timeout.saturating_sub(spent);
+        let clock = Box::pin(tokio::time::sleep(left.min(SHORT)));
+        let deadline = tokio::time::Instant::now() + left;
+        Ok(Running {
+            environment: Arc::clone(self),
+            request,
+            started,
+            completion,
+            clock,
+            deadline,
+            wants_log_tail,
+        })
     }
 }
 
@@ -205,19 +218,33 @@ pub struct Running {
     request: RequestId,
     started: Instant,
     completion: oneshot::Receiver<Completion>,
-    timeout: Pin<Box<Sleep>>,
+    /// Goes off when the invocation is no longer short, and then at the deadline.
+    clock: Pin<Box<Sleep>>,
+    deadline: tokio::time::Instant,
     wants_log_tail: bool,
 }
 
 impl Running {
+    /// What the runtime said, or none when the time is over.
+    async fn completion(&mut self) -> Option<Result<Completion, oneshot::error::RecvError>> {
+        loop {
+            tokio::select! {
+                biased;
+                completion = &mut self.completion => return Some(completion),
+                () = &mut self.clock => {}
+            }
+            if self.clock.deadline() >= self.deadline {
+                return None;
+            }
+            self.environment.log.output.watch();
+            self.clock.as_mut().reset(self.deadline);
+        }
+    }
+
     /// The answer, once there is one or the time is over; then the guest is killed. Waiting may be broken off and
     /// taken up again, but not after the answer.
     pub async fn outcome(&mut self) -> Outcome {
-        let completion = tokio::select! {
-            biased;
-            completion = &mut self.completion => Some(completion),
-            () = &mut self.timeout => None,
-        };
+        let completion = self.completion().await;
         let environment = &self.environment;
         let duration = self.started.elapsed().min(environment.timeout);
         let (result, status) = match completion {

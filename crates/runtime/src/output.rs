@@ -2,16 +2,23 @@
 //!
 //! Bytes arrive through a pipe. Whole lines go to the log; the last 4 KB since an invocation started are kept for
 //! `X-Amz-Log-Result`. Memory is bounded: a line that does not end is cut.
+//!
+//! A short invocation's output is read at its end: to watch the pipe meanwhile would wake the server for every line. The
+//! pipe is watched when an invocation takes longer, and when none comes.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use firelet_telemetry::LogStream;
 use firelet_types::{Clock, limits};
 use parking_lot::Mutex;
 use tokio::net::unix::pipe;
+use tokio::sync::Notify;
 
 /// Bytes after which a line is cut: the size of one CloudWatch Logs event.
 const LINE_BYTES: usize = 256 << 10;
@@ -22,55 +29,107 @@ const CHUNK_BYTES: usize = 8 << 10;
 /// Chunks read at the end of an invocation, a little more than a pipe holds; a guest that writes faster than they
 /// are read is not waited for.
 const DRAIN_CHUNKS: usize = 160;
+/// How long after the last invocation began the pipe is watched again, for what a guest writes in between.
+const REST: Duration = Duration::from_millis(100);
 
 /// The output of one environment.
 pub(crate) struct Output {
     /// None where no guest ever started.
-    pipe: Option<pipe::Receiver>,
+    pipe: Option<File>,
+    /// Whether the pipe shall be watched.
+    is_watched: AtomicBool,
+    /// Tells the pump to look at `is_watched` again.
+    turn: Notify,
+    /// How many invocations have begun.
+    invocations: AtomicU64,
     collector: Mutex<Collector>,
     stream: LogStream,
 }
 
 impl Output {
     /// The output that arrives on `pipe`, a nonblocking read end.
-    pub(crate) fn new(pipe: OwnedFd, stream: LogStream, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let pipe = pipe::Receiver::from_owned_fd(pipe)?;
-        Ok(Self { pipe: Some(pipe), ..Self::without_guest(stream, clock) })
+    pub(crate) fn new(pipe: OwnedFd, stream: LogStream, clock: Arc<dyn Clock>) -> Self {
+        Self { pipe: Some(File::from(pipe)), ..Self::without_guest(stream, clock) }
     }
 
     /// The log of a guest that could not be started: the platform's lines only.
     pub(crate) fn without_guest(stream: LogStream, clock: Arc<dyn Clock>) -> Self {
         let collector =
             Collector { stream: stream.clone(), clock, line: BytesMut::new(), tail: Tail::default() };
-        Self { pipe: None, collector: Mutex::new(collector), stream }
+        Self {
+            pipe: None,
+            is_watched: AtomicBool::new(true),
+            turn: Notify::new(),
+            invocations: AtomicU64::new(0),
+            collector: Mutex::new(collector),
+            stream,
+        }
     }
 
-    /// Passes output on until the guest has closed its end. A guest that writes faster than the disk takes it waits.
-    pub(crate) async fn pump(&self) {
-        let Some(pipe) = &self.pipe else { return };
-        while pipe.readable().await.is_ok() {
-            self.stream.room().await;
-            if self.read_available(1) == Progress::Closed {
-                return;
+    /// Passes output on while the guest lives. A guest that writes faster than the disk takes it waits.
+    ///
+    /// # Errors
+    ///
+    /// When the pipe cannot be watched.
+    pub(crate) async fn pump(&self) -> io::Result<()> {
+        let Some(pipe) = &self.pipe else { return Ok(()) };
+        loop {
+            self.rest().await;
+            let watched = watched(pipe)?;
+            while self.is_watched.load(Ordering::Relaxed) {
+                tokio::select! {
+                    progress = self.read_when_ready(&watched) => {
+                        if progress? == Progress::Closed {
+                            return Ok(());
+                        }
+                    }
+                    () = self.turn.notified() => {}
+                }
             }
         }
+    }
+
+    /// Passes on what a guest that is gone has left in the pipe.
+    ///
+    /// # Errors
+    ///
+    /// When the pipe cannot be watched.
+    pub(crate) async fn pump_to_end(&self) -> io::Result<()> {
+        let Some(pipe) = &self.pipe else { return Ok(()) };
+        let watched = watched(pipe)?;
+        while self.read_when_ready(&watched).await? != Progress::Closed {}
+        Ok(())
+    }
+
+    /// Watches the pipe from now on: the invocation takes longer than most.
+    pub(crate) fn watch(&self) {
+        if !self.is_watched.swap(true, Ordering::Relaxed) {
+            self.turn.notify_one();
+        }
+    }
+
+    /// Waits until the pipe shall be watched.
+    async fn rest(&self) {
+        while !self.is_watched.load(Ordering::Relaxed) {
+            let invocations = self.invocations.load(Ordering::Relaxed);
+            let asked = tokio::time::timeout(REST, self.turn.notified()).await.is_ok();
+            if !asked && self.invocations.load(Ordering::Relaxed) == invocations {
+                self.is_watched.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    async fn read_when_ready(&self, pipe: &pipe::Receiver) -> io::Result<Progress> {
+        pipe.readable().await?;
+        self.stream.room().await;
+        Ok(self.collector.lock().read(1, |chunk| pipe.try_read(chunk)))
     }
 
     /// Takes what the guest has written so far; a whole invocation's output is in the pipe before its answer.
-    fn read_available(&self, chunks: usize) -> Progress {
-        let Some(pipe) = &self.pipe else { return Progress::Closed };
-        let mut collector = self.collector.lock();
-        for _ in 0..chunks {
-            let before = collector.line.len();
-            collector.line.reserve(CHUNK_BYTES);
-            match pipe.try_read_buf(&mut collector.line) {
-                Ok(0) => return Progress::Closed,
-                Ok(_) => collector.take_lines(before),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Blocked,
-                Err(_) => return Progress::Closed,
-            }
+    fn read_available(&self) {
+        if let Some(mut pipe) = self.pipe.as_ref() {
+            self.collector.lock().read(DRAIN_CHUNKS, |chunk| pipe.read(chunk));
         }
-        Progress::More
     }
 
     /// Passes on the last line of a guest that is gone, which may lack its end.
@@ -85,7 +144,11 @@ impl Output {
 
     /// Starts an invocation: output so far is not its own.
     pub(crate) fn start(&self, line: String) {
-        self.read_available(DRAIN_CHUNKS);
+        self.invocations.fetch_add(1, Ordering::Relaxed);
+        if self.is_watched.swap(false, Ordering::Relaxed) {
+            self.turn.notify_one();
+        }
+        self.read_available();
         let mut collector = self.collector.lock();
         collector.end_line();
         collector.tail.clear();
@@ -94,7 +157,7 @@ impl Output {
 
     /// Ends an invocation and gives the last of its log.
     pub(crate) fn end(&self, lines: String) -> Bytes {
-        self.read_available(DRAIN_CHUNKS);
+        self.read_available();
         let mut collector = self.collector.lock();
         collector.end_line();
         collector.write(Bytes::from(lines));
@@ -117,9 +180,38 @@ struct Collector {
     tail: Tail,
 }
 
+/// The pipe by a second descriptor, with the runtime told of what arrives until it is dropped.
+fn watched(pipe: &File) -> io::Result<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd(pipe.try_clone()?.into())
+}
+
 impl Collector {
-    /// Passes on all whole lines; what lies before `checked` holds no line end.
-    fn take_lines(&mut self, checked: usize) {
+    /// Reads until there is no more for now, or `chunks` have come.
+    fn read(&mut self, chunks: usize, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Progress {
+        let mut chunk = [0; CHUNK_BYTES];
+        for _ in 0..chunks {
+            match read(&mut chunk) {
+                Ok(0) => return Progress::Closed,
+                Ok(count) => {
+                    self.take(&chunk[..count]);
+                    // Less than was asked for is all there was: the call that would say so is saved.
+                    if count < CHUNK_BYTES {
+                        return Progress::More;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Blocked,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Progress::Closed,
+            }
+        }
+        Progress::More
+    }
+
+    /// Passes on all whole lines, with the part of one that came before.
+    fn take(&mut self, chunk: &[u8]) {
+        // What came before holds no line end.
+        let checked = self.line.len();
+        self.line.extend_from_slice(chunk);
         let last_end = self.line[checked..].iter().rposition(|byte| *byte == b'\n');
         let whole = match last_end {
             Some(position) => checked + position + 1,

@@ -38,7 +38,12 @@ impl Guest {
             loop {
                 tokio::select! {
                     status = &mut exiting => break status,
-                    () = &mut reading, if open => open = false,
+                    read = &mut reading, if open => {
+                        open = false;
+                        if let Err(error) = read {
+                            tracing::warn!(%error, "cannot read a guest's output while it runs");
+                        }
+                    }
                     () = connections.accept(&listener) => {}
                 }
             }
@@ -48,7 +53,7 @@ impl Guest {
             tracing::warn!("a guest's connection outlived its process");
         }
         // Likewise for its output; a disk that is slower than that loses the rest.
-        let _ = tokio::time::timeout(LAST_WORDS, self.output.pump()).await;
+        let _ = tokio::time::timeout(LAST_WORDS, self.output.pump_to_end()).await;
         self.output.finish();
         self.last_peak.store(status.map_or(0, |status| status.peak_memory_bytes), Ordering::Relaxed);
         let callback = self.state.lock().end(status.map_or(KILLED, ExitReason::from));

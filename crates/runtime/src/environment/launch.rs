@@ -123,8 +123,7 @@ pub async fn start(
             .and_then(TcpListener::from_std)
             .map_err(wire("listen on the Runtime API"))?,
     };
-    let output = Output::new(sandbox.take_output(), stream, Arc::clone(&options.clock))
-        .map_err(wire("read the output"))?;
+    let output = Output::new(sandbox.take_output(), stream, Arc::clone(&options.clock));
     let exit = pipe::Receiver::from_owned_fd(sandbox.take_exit()).map_err(wire("watch the process"))?;
 
     let (end_sender, end) = oneshot::channel();
