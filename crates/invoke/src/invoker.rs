@@ -230,12 +230,12 @@ impl Invoker {
                 wants_log_tail: request.wants_log_tail,
             },
         };
-        if let Some(lease) = attempt.group.lease_idle()
+        if let Some(lease) = attempt.group.lease_warm().await
             && let Ok(outcome) = attempt.with(lease).await
         {
             return Ok(attempt.answer(outcome));
         }
-        // Without an idle environment it takes a while, and a caller that goes away meanwhile does not undo the
+        // Without a warm environment it takes a while, and a caller that goes away meanwhile does not undo the
         // invocation.
         let function = arn.name;
         let ran = self.routing.pool().run(attempt.anywhere()).await;

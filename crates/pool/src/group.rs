@@ -11,6 +11,7 @@ use firelet_store::FunctionVersion;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::busy_poll::BusyPoll;
 use crate::demand::{Demand, Supply};
 use crate::lease::{Lease, LeaseError};
 use crate::service::Task;
@@ -29,6 +30,7 @@ type Waiting = oneshot::Receiver<Result<Arc<Environment>, LeaseError>>;
 pub struct Group {
     function: Arc<FunctionVersion>,
     tasks: mpsc::Sender<Task>,
+    polling: Arc<BusyPoll>,
     members: Mutex<Members>,
 }
 
@@ -58,8 +60,12 @@ struct Finishing {
 }
 
 impl Group {
-    pub(crate) fn new(function: Arc<FunctionVersion>, tasks: mpsc::Sender<Task>) -> Self {
-        Self { function, tasks, members: Mutex::default() }
+    pub(crate) fn new(
+        function: Arc<FunctionVersion>,
+        tasks: mpsc::Sender<Task>,
+        polling: Arc<BusyPoll>,
+    ) -> Self {
+        Self { function, tasks, polling, members: Mutex::default() }
     }
 
     /// The version that its environments run.
@@ -68,20 +74,36 @@ impl Group {
         &self.function
     }
 
+    pub(crate) fn polling(&self) -> &BusyPoll {
+        &self.polling
+    }
+
     /// Whether it was replaced by a newer configuration of its version, or the version is gone.
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.members.lock().is_retired
     }
 
-    /// An idle environment for one invocation, the one used last first; none if all are busy.
-    #[must_use]
-    pub fn lease_idle(self: &Arc<Self>) -> Option<Lease> {
-        let mut members = self.members.lock();
-        let environment = members.take_idle()?;
-        members.leased += 1;
-        drop(members);
-        Some(Lease::new(environment, Arc::clone(self)))
+    /// An environment that is idle, the one used last first, or will be in a moment; none if all are busy.
+    pub async fn lease_warm(self: &Arc<Self>) -> Option<Lease> {
+        let mut expectation = {
+            let mut members = self.members.lock();
+            if let Some(environment) = members.take_idle() {
+                members.leased += 1;
+                drop(members);
+                return Some(Lease::new(environment, Arc::clone(self)));
+            }
+            let mut demand = members.demand();
+            demand.waiting += 1;
+            if demand.supply(true) != Supply::AwaitFinishing {
+                return None;
+            }
+            let (sender, waiting) = oneshot::channel();
+            members.waiting.push_back(sender);
+            Expectation { group: Arc::clone(self), waiting }
+        };
+        let environment = tokio::time::timeout(FINISHING_GRACE, &mut expectation.waiting).await;
+        self.leased(environment.ok()?).ok()
     }
 
     /// An environment for one invocation: an idle one, or whichever is free first of those in use and a new one.
@@ -90,33 +112,21 @@ impl Group {
     ///
     /// When none can be made, or its Init phase fails.
     pub async fn lease(self: &Arc<Self>) -> Result<Lease, LeaseError> {
-        if let Some(lease) = self.lease_idle() {
-            return Ok(lease);
-        }
-        let (mut waiter, supply) = {
+        let (waiter, supply) = {
             let mut members = self.members.lock();
+            if let Some(environment) = members.take_idle() {
+                members.leased += 1;
+                drop(members);
+                return Ok(Lease::new(environment, Arc::clone(self)));
+            }
             let (sender, waiter) = oneshot::channel();
             members.waiting.push_back(sender);
-            (waiter, members.demand().supply(true))
+            (waiter, members.demand().supply(false))
         };
-        match supply {
-            Supply::Enough => {}
-            Supply::Create => {
-                if let Err(error) = self.create() {
-                    return self.last_chance(waiter, error);
-                }
-            }
-            Supply::AwaitFinishing => {
-                if let Ok(leased) = tokio::time::timeout(FINISHING_GRACE, &mut waiter).await {
-                    return self.leased(leased);
-                }
-                let supply = self.members.lock().demand().supply(false);
-                if supply == Supply::Create
-                    && let Err(error) = self.create()
-                {
-                    return self.last_chance(waiter, error);
-                }
-            }
+        if supply == Supply::Create
+            && let Err(error) = self.create()
+        {
+            return self.last_chance(waiter, error);
         }
         let leased = waiter.await;
         self.leased(leased)
@@ -192,6 +202,7 @@ impl Group {
     }
 
     fn finished(self: &Arc<Self>, environment: Arc<Environment>, readiness: Readiness) {
+        self.polling.runtime_is_ready();
         let mut members = self.members.lock();
         members.finishing.retain(|finishing| !Arc::ptr_eq(&finishing.environment, &environment));
         if readiness == Readiness::Ready {
@@ -257,6 +268,21 @@ impl Group {
             if members.idle.is_empty() { None } else { Some(members.idle.remove(0)) }
         };
         drop(evicted);
+    }
+}
+
+/// A caller's wait for an environment. What comes when the caller is gone goes back to the group.
+struct Expectation {
+    group: Arc<Group>,
+    waiting: Waiting,
+}
+
+impl Drop for Expectation {
+    fn drop(&mut self) {
+        self.waiting.close();
+        if let Ok(Ok(environment)) = self.waiting.try_recv() {
+            drop(Lease::new(environment, Arc::clone(&self.group)));
+        }
     }
 }
 

@@ -68,7 +68,10 @@ impl Lease {
         let mut attended = Attended(Some(Orphan { running, lease: self }));
         // Taken only below and by drop, so it is there.
         let Some(orphan) = &mut attended.0 else { return Err(Undelivered) };
+        let polling = orphan.lease.group.polling();
+        let is_polled = polling.invocation_begins();
         let outcome = orphan.running.outcome().await;
+        polling.invocation_ends(is_polled, outcome.duration);
         attended.0 = None;
         Ok(outcome)
     }

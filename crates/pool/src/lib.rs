@@ -4,6 +4,7 @@
 //! The contract with callers is to lease an environment and to give it back; the pool knows neither what an
 //! invocation is for nor how many may run at once.
 
+mod busy_poll;
 mod code_cache;
 mod demand;
 mod group;

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::busy_poll::BusyPoll;
 use crate::code_cache::CodeCache;
 use crate::group::Group;
 use crate::lease::{LeaseError, Orphan};
@@ -30,11 +31,18 @@ pub struct Options {
     pub idle_lifetime: Duration,
     /// Idle environments on the node; beyond that those idle longest are ended.
     pub idle_environments: usize,
+    /// How long the server's thread stays awake after an invocation began, was answered, or its environment came back;
+    /// see the module `busy_poll`. Zero turns that off.
+    pub busy_poll: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { idle_lifetime: Duration::from_secs(300), idle_environments: 256 }
+        Self {
+            idle_lifetime: Duration::from_secs(300),
+            idle_environments: 256,
+            busy_poll: Duration::from_micros(150),
+        }
     }
 }
 
@@ -67,6 +75,7 @@ struct Shared {
     /// Groups whose last environments have still to end.
     retired: Mutex<Vec<Arc<Group>>>,
     tasks: mpsc::Sender<Task>,
+    polling: Arc<BusyPoll>,
 }
 
 /// What makes environments; runs until the server stops.
@@ -96,7 +105,12 @@ impl Pool {
         store: Arc<Store>,
     ) -> (Self, PoolService) {
         let (sender, tasks) = mpsc::channel(TASKS);
-        let shared = Arc::new(Shared { groups: RwLock::default(), retired: Mutex::default(), tasks: sender });
+        let shared = Arc::new(Shared {
+            groups: RwLock::default(),
+            retired: Mutex::default(),
+            tasks: sender,
+            polling: Arc::new(BusyPoll::new(options.busy_poll)),
+        });
         let maker = Arc::new(Maker { runtime, catalogue, code });
         let service = PoolService { options, maker, shared: Arc::clone(&shared), store, tasks };
         (Self { shared }, service)
@@ -120,7 +134,8 @@ impl Pool {
             // The one that is there may be of a later configuration than its caller has read.
             return Arc::clone(group);
         }
-        let group = Arc::new(Group::new(Arc::clone(function), self.shared.tasks.clone()));
+        let (tasks, polling) = (self.shared.tasks.clone(), Arc::clone(&self.shared.polling));
+        let group = Arc::new(Group::new(Arc::clone(function), tasks, polling));
         let replaced = groups.insert(key, Arc::clone(&group));
         drop(groups);
         if let Some(replaced) = replaced {
@@ -169,6 +184,11 @@ impl PoolService {
         self.maker.code.sweep().await;
         let mut work = JoinSet::new();
         let mut drivers = JoinSet::new();
+        let mut polling = JoinSet::new();
+        polling.spawn({
+            let polling = Arc::clone(&self.shared.polling);
+            async move { polling.run().await }
+        });
         let mut tick = tokio::time::interval(TICK);
         let mut generation = 0;
         let (driver_sender, mut new_drivers) = mpsc::unbounded_channel();
