@@ -13,6 +13,7 @@ mod functions;
 mod interpreters;
 mod load;
 mod machine;
+mod processors;
 mod samples;
 mod start;
 mod warm;
@@ -36,6 +37,7 @@ use self::figure::Figure;
 use self::firelet::Server;
 use self::functions::Language;
 use self::machine::Machine;
+pub(crate) use self::processors::Place;
 
 /// Options of `cargo xtask bench`.
 #[derive(Args)]
@@ -83,11 +85,19 @@ const THOROUGH: Effort =
 const QUICK: Effort =
     Effort { rounds: 1, samples: 1_000, period: Duration::from_secs(1), cold_starts: 5, server_starts: 3 };
 
+/// The echo servers.
+pub(crate) struct Floors {
+    /// What figures are compared with.
+    apart: Echo,
+    /// Shown beside them.
+    beside: Echo,
+}
+
 /// Everything that is measured, and with what.
 struct Bench {
     binary: PathBuf,
     languages: Vec<Language>,
-    echo: Echo,
+    floors: Floors,
     effort: &'static Effort,
 }
 
@@ -126,6 +136,16 @@ fn measure(root: &Path, options: &Options) -> anyhow::Result<()> {
     if problems.is_empty() { Ok(()) } else { bail!("could not be measured:\n{}", problems.join("\n")) }
 }
 
+impl Floors {
+    fn start() -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("find this program")?;
+        Ok(Self {
+            apart: Echo::start(&program, Place::Apart)?,
+            beside: Echo::start(&program, Place::Beside)?,
+        })
+    }
+}
+
 impl Bench {
     /// Builds what is measured and starts the floor.
     fn prepare(root: &Path, options: &Options) -> anyhow::Result<Self> {
@@ -143,21 +163,21 @@ impl Bench {
         Ok(Self {
             binary,
             languages: vec![Language::rust(&rust)?, Language::python(python), Language::node(node)],
-            echo: Echo::start(&std::env::current_exe().context("find this program")?)?,
+            floors: Floors::start()?,
             effort: if options.quick { &QUICK } else { &THOROUGH },
         })
     }
 
     fn measure(&self, topic: Topic) -> anyhow::Result<Vec<Figure>> {
         if topic == Topic::Start {
-            return start::measure(&self.binary, &self.echo, self.effort);
+            return start::measure(&self.binary, &self.floors.apart, self.effort);
         }
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the client")?;
         let server = Server::start(&self.binary)?;
         let measured = runtime.block_on(async {
             match topic {
-                Topic::Warm => warm::measure(&server, &self.echo, &self.languages, self.effort).await,
+                Topic::Warm => warm::measure(&server, &self.floors, &self.languages, self.effort).await,
                 _ => cold::measure(&server, &self.languages, self.effort).await,
             }
         });
@@ -168,7 +188,9 @@ impl Bench {
 impl Topic {
     fn title(self) -> &'static str {
         match self {
-            Self::Warm => "Warm invocations, beside a bare hyper echo server",
+            Self::Warm => {
+                "Warm invocations, beside a bare hyper echo server on other processors than the client's"
+            }
             Self::Cold => "Cold starts, beside a bare start of the same program",
             Self::Start => "The server, beside a bare start of its binary and the echo server's memory",
         }

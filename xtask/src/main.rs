@@ -44,7 +44,10 @@ enum Command {
     Bench(bench::Options),
     /// Serve as the floor of a benchmark.
     #[command(name = bench::FLOOR_COMMAND, hide = true)]
-    BenchFloor,
+    BenchFloor {
+        /// Where to run.
+        place: bench::Place,
+    },
 }
 
 fn main() -> ExitCode {
@@ -67,7 +70,7 @@ fn run() -> anyhow::Result<()> {
         Command::Demo(options) => demo::run(&root, &options),
         Command::Test(options) => test::run(&root, &options),
         Command::Bench(options) => bench::run(&root, &options),
-        Command::BenchFloor => bench::serve_floor(),
+        Command::BenchFloor { place } => bench::serve_floor(place),
     }
 }
 

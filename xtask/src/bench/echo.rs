@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use anyhow::Context;
+use clap::ValueEnum;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -15,6 +16,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+
+use super::processors::{Place, keep_to_place};
 
 /// The command that makes a child of this program the echo server.
 pub(crate) const COMMAND: &str = "bench-floor";
@@ -26,9 +29,10 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    pub(crate) fn start(program: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(program: &Path, place: Place) -> anyhow::Result<Self> {
+        let place = place.to_possible_value().context("no name for a place")?;
         let mut child = Command::new(program)
-            .arg(COMMAND)
+            .args([COMMAND, place.get_name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -57,7 +61,8 @@ impl Drop for Echo {
 }
 
 /// Says its address on standard output and serves until standard input ends.
-pub(crate) fn serve() -> anyhow::Result<()> {
+pub(crate) fn serve(place: Place) -> anyhow::Result<()> {
+    keep_to_place(place)?;
     thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);

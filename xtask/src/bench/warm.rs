@@ -1,14 +1,16 @@
 //! Warm invocations beside an echo server that the same client drives in the same round.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Effort;
 use super::client;
 use super::echo::Echo;
 use super::figure::{Figure, Target, Unit};
 use super::firelet::Server;
 use super::functions::{EVENT, Language};
 use super::load::{Aim, Round, Until, drive};
+use super::processors::Stay;
+use super::{Effort, Floors};
 
 pub(crate) const TOPIC: &str = "warm";
 
@@ -27,17 +29,22 @@ struct Subject {
 
 pub(crate) async fn measure(
     server: &Server,
-    echo: &Echo,
+    floors: &Floors,
     languages: &[Language],
     effort: &Effort,
 ) -> anyhow::Result<Vec<Figure>> {
-    let request = client::request("POST", "/", &[], EVENT).into();
-    let mut subjects = vec![Subject::new("echo", Aim { address: echo.address(), request })];
+    let request: Arc<[u8]> = client::request("POST", "/", &[], EVENT).into();
+    let echo = |name, echo: &Echo| {
+        Subject::new(name, Aim { address: echo.address(), request: Arc::clone(&request) })
+    };
+    let mut subjects =
+        vec![echo("echo", &floors.apart), echo("Echo on the client's processor", &floors.beside)];
     for language in languages {
         let name = format!("warm-{}", language.name.to_lowercase());
         server.deploy(&name, language, 0).await?;
         subjects.push(Subject::new(language.name, aim(server, &name)));
     }
+    let _stay = Stay::as_client()?;
     for subject in &subjects {
         drive(&subject.aim, IN_FLIGHT, Until::Elapsed(effort.period)).await?;
     }
@@ -52,8 +59,8 @@ pub(crate) async fn measure(
             subject.together.push(drive(&subject.aim, IN_FLIGHT, Until::Elapsed(effort.period)).await?);
         }
     }
-    let (echo, functions) = subjects.split_at(1);
-    Ok(functions.iter().flat_map(|function| function.figures(&echo[0])).collect())
+    let (echo, others) = subjects.split_at(1);
+    Ok(others.iter().flat_map(|other| other.figures(&echo[0])).collect())
 }
 
 /// Invokes `function` over and over.
@@ -69,7 +76,11 @@ impl Subject {
 
     fn figures(&self, echo: &Self) -> Vec<Figure> {
         let is_rust = self.name == "Rust";
-        let times_floor = Target::TimesFloor(if is_rust { 4.0 } else { 6.0 });
+        let times_floor = match self.name {
+            "Rust" => Some(Target::TimesFloor(4.0)),
+            "Python" | "Node" => Some(Target::TimesFloor(6.0)),
+            _ => None,
+        };
         let percentile = |percent: usize, together: bool, target| {
             let rounds = |subject: &Self| {
                 let rounds = if together { &subject.together } else { &subject.alone };
@@ -88,7 +99,7 @@ impl Subject {
         };
         let rates = |subject: &Self| subject.together.iter().map(|round| round.per_second).collect();
         vec![
-            percentile(50, false, Some(times_floor)),
+            percentile(50, false, times_floor),
             percentile(99, false, None),
             percentile(50, true, None),
             percentile(99, true, None),
