@@ -1,9 +1,11 @@
 //! Names, ids, ARNs, qualifiers, limits and the clock: values that cannot be wrong.
 //!
 //! Text is parsed here once, at the edge; the rest of firelet passes these types around. The crate does no
-//! input or output but [`clock::SystemClock`] reading the time and [`id::Ids`] drawing random bits.
+//! input or output but [`clock::SystemClock`] reading the time, and [`id::Ids`] and
+//! [`chance::Chance`] drawing random bits.
 
 pub mod arn;
+pub mod chance;
 pub mod clock;
 pub mod digest;
 pub mod id;
@@ -12,6 +14,7 @@ pub mod name;
 pub mod scope;
 
 pub use arn::{FunctionArn, FunctionIdentifier, IdentifierError, runtime_version_arn};
+pub use chance::Chance;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use digest::CodeSha256;
 pub use id::{EnvironmentId, Ids, RequestId, RevisionId};
