@@ -1,8 +1,9 @@
-//! Functions, their versions and their tags.
+//! Functions, their versions, aliases and tags.
 //!
 //! Reads are synchronous and take tens of microseconds; they see every change that was answered. Changes run one
 //! after the other inside the writer, so a rule that looks before it changes cannot be overtaken.
 
+mod alias;
 mod entry;
 mod row;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::database::Database;
 use crate::definition::Definition;
 use crate::error::Error;
 
+pub use alias::Alias;
 pub use entry::Entry;
 use row::COLUMNS;
 
@@ -196,6 +198,31 @@ impl Functions {
             let mut statement = connection.prepare_cached(&query).map_err(Error::database(step))?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let values = params![scope.account.as_str(), scope.region.as_str(), name, number, limit];
+            row::decode_all(&mut statement, values, step)
+        })
+    }
+
+    /// Up to `limit` versions of one function after `after`: `$LATEST`, then the published ones by number.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn versions(
+        &self,
+        scope: &Scope,
+        name: &FunctionName,
+        after: Option<Version>,
+        limit: usize,
+    ) -> Result<Vec<FunctionVersion>, Error> {
+        let step = "list versions";
+        let query = format!(
+            "SELECT {COLUMNS} FROM function JOIN version ON version.function = function.id
+             WHERE account = ?1 AND region = ?2 AND name = ?3 AND number > ?4 ORDER BY number LIMIT ?5"
+        );
+        self.database.read(|connection| {
+            let mut statement = connection.prepare_cached(&query).map_err(Error::database(step))?;
+            let after = after.map_or(-1, row::number);
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let values = params![scope.account.as_str(), scope.region.as_str(), name.as_str(), after, limit];
             row::decode_all(&mut statement, values, step)
         })
     }

@@ -20,5 +20,5 @@ pub use blob::{Blob, Blobs};
 pub use changes::Changes;
 pub use definition::Definition;
 pub use error::Error;
-pub use function::{FunctionVersion, Functions, LastUpdate, State, Usage, Version};
+pub use function::{Alias, FunctionVersion, Functions, LastUpdate, State, Usage, Version};
 pub use open::{Options, Store};

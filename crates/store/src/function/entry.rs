@@ -12,10 +12,10 @@ use super::{FunctionVersion, Usage, Version};
 
 /// A name in a scope, and the function that has it, if there is one.
 pub struct Entry<'a> {
-    connection: &'a Connection,
+    pub(super) connection: &'a Connection,
     scope: Scope,
     name: FunctionName,
-    function: Option<FunctionRow>,
+    pub(super) function: Option<FunctionRow>,
 }
 
 impl<'a> Entry<'a> {
@@ -161,7 +161,7 @@ impl<'a> Entry<'a> {
         Ok(id)
     }
 
-    fn execute(&self, statement: &str, values: impl Params) -> Result<(), Error> {
+    pub(super) fn execute(&self, statement: &str, values: impl Params) -> Result<(), Error> {
         let step = "change a function";
         let mut statement = self.connection.prepare_cached(statement).map_err(Error::database(step))?;
         statement.execute(values).map_err(Error::database(step))?;

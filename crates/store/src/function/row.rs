@@ -42,7 +42,7 @@ pub(super) fn number(version: Version) -> i64 {
     }
 }
 
-fn version(number: i64) -> Version {
+pub(super) fn version(number: i64) -> Version {
     match u64::try_from(number) {
         Ok(number) if number > 0 => Version::Published(number),
         _ => Version::Latest,
@@ -67,7 +67,7 @@ fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<&'row str, Error> {
     row.get_ref(column).map_err(Error::corrupt("function"))?.as_str().map_err(Error::corrupt("function"))
 }
 
-fn parse<T>(row: &Row<'_>, column: usize) -> Result<T, Error>
+pub(super) fn parse<T>(row: &Row<'_>, column: usize) -> Result<T, Error>
 where
     T: std::str::FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -75,7 +75,7 @@ where
     text(row, column)?.parse().map_err(Error::corrupt("function"))
 }
 
-fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Error> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T, Error> {
     serde_json::from_str(text(row, column)?).map_err(Error::corrupt("function"))
 }
 
