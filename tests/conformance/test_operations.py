@@ -3,14 +3,9 @@
 import boto3
 import pytest
 
-from support.server import ROOT
+from support.operations import IMPLEMENTED
 from support.world import refusal
 
-IMPLEMENTED = {
-    line.split("#")[0].strip()
-    for line in (ROOT / "api/implemented.txt").read_text().splitlines()
-    if line.split("#")[0].strip()
-}
 MODEL = boto3.client("lambda", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b").meta
 OPERATIONS = [MODEL.service_model.operation_model(name) for name in MODEL.service_model.operation_names]
 METHODS = {operation: method for method, operation in MODEL.method_to_api_mapping.items()}

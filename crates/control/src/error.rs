@@ -3,7 +3,7 @@
 //! A variant is one kind of error of the API; which status and shape it has on the wire is not decided here.
 
 use firelet_store::archive::ArchiveError;
-use firelet_types::{FunctionArn, FunctionName, Region};
+use firelet_types::{CodeSha256, FunctionArn, FunctionName, Region};
 
 /// The text for failures that are not the caller's, and for which AWS has no other words.
 const INTERNAL: &str = "An error occurred and the request cannot be processed.";
@@ -50,6 +50,9 @@ pub enum Error {
     /// `CodeStorageExceededException`.
     #[error("Code storage limit exceeded.")]
     CodeStorageExceeded,
+    /// `InvalidParameterValueException` without a `Type`: a late check.
+    #[error("$LATEST is not supported for an alias pointing to more than 1 version")]
+    LatestWithWeights,
     /// `CodeSigningConfigNotFoundException`.
     #[error(
         "The code signing configuration cannot be found. Check that the provided configuration is not deleted: {arn}."
@@ -221,6 +224,28 @@ pub enum InvalidParameter {
     /// Tags of a version or an alias.
     #[error("Tags on function aliases and versions are not supported. Please specify a function ARN.")]
     TagsOnQualified,
+    /// The code is not the one that the caller wants to publish.
+    #[error(
+        "CodeSHA256 ({expected}) is different from current CodeSHA256 in $LATEST ({current}). Please try again with \
+         the CodeSHA256 in $LATEST."
+    )]
+    CodeMismatch {
+        /// The digest that the caller gave.
+        expected: String,
+        /// The digest of `$LATEST`.
+        current: CodeSha256,
+    },
+    /// More than one further version of an alias.
+    #[error("Number of items in AdditionalVersionWeights cannot be greater than 1")]
+    WeightCount,
+    /// The further version is the main one.
+    #[error(
+        "Invalid function version {version}. Function version {version} is already included in routing configuration."
+    )]
+    WeightOfMainVersion {
+        /// The version.
+        version: String,
+    },
     /// A marker that no list gave out.
     #[error("Invalid Marker")]
     Marker,
@@ -237,6 +262,18 @@ pub enum NotFound {
     Function {
         /// The ARN that was looked for, qualified if the caller named a version or alias.
         arn: String,
+    },
+    /// No such alias, as it is told to those who look for it.
+    #[error("Cannot find alias arn: {arn}")]
+    Alias {
+        /// The ARN that was looked for.
+        arn: FunctionArn,
+    },
+    /// No such alias, as it is told to those who change it.
+    #[error("Alias not found: {arn}")]
+    ChangedAlias {
+        /// The ARN that was looked for.
+        arn: FunctionArn,
     },
     /// The ARN names another Region.
     #[error("Functions from '{theirs}' are not reachable in this region ('{ours}')")]
@@ -274,6 +311,18 @@ pub enum Conflict {
     FunctionExists {
         /// The name.
         name: FunctionName,
+    },
+    /// There is an alias of this name.
+    #[error("Alias already exists: {arn}")]
+    AliasExists {
+        /// The ARN of the alias.
+        arn: FunctionArn,
+    },
+    /// Aliases still name the version.
+    #[error("Unable to delete version because the following aliases reference it: [{aliases}]")]
+    VersionInUse {
+        /// The names of the aliases, joined by commas.
+        aliases: String,
     },
     /// The update before has not ended.
     #[error("The operation cannot be performed at this time. An update is in progress for resource: {arn}")]

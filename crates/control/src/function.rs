@@ -1,4 +1,4 @@
-//! Functions: create, get, update, delete.
+//! Functions: create, get, update, publish, delete.
 
 mod create;
 mod delete;
@@ -31,7 +31,7 @@ fn updatable(entry: &Entry<'_>, target: &Target, seen: Option<&str>) -> Result<F
     }
 }
 
-fn check_revision(current: RevisionId, seen: Option<&str>) -> Result<(), Error> {
+pub(crate) fn check_revision(current: RevisionId, seen: Option<&str>) -> Result<(), Error> {
     match seen {
         Some(seen) if seen != current.to_string() => Err(Error::RevisionMismatch),
         _ => Ok(()),

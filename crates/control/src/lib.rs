@@ -1,4 +1,4 @@
-//! The rules for functions, their code and their tags: what Lambda takes, what it refuses and in which words.
+//! The rules for functions, their code, versions, aliases and tags: what Lambda takes, what it refuses and in which words.
 //!
 //! A request comes in decoded and checked against the model, and leaves as the answer of the model or as an
 //! [`Error`]. The crate knows no HTTP and no SQL, and never calls what runs functions: it stores the wanted state,
@@ -10,6 +10,7 @@ pub mod name;
 pub mod quota;
 
 mod account;
+mod alias;
 mod configuration;
 mod control;
 mod describe;
@@ -17,6 +18,7 @@ mod environment;
 mod error;
 mod function;
 mod list;
+mod marker;
 mod package;
 mod reconcile;
 mod runtime;

@@ -1,10 +1,5 @@
-//! Lists of functions, page by page.
-//!
-//! A marker is sealed and names the last item of its page, so that a list goes on from there whatever was added or
-//! deleted in between, and no caller can make one up.
+//! Lists of functions and of their versions, page by page.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use firelet_api::model;
 use firelet_store::function::{Listing, Position};
 use firelet_store::{FunctionVersion, Version};
@@ -13,8 +8,9 @@ use firelet_types::{Qualifier, Scope, limits};
 use crate::control::Control;
 use crate::describe::{Detail, describe};
 use crate::error::{Error, InvalidParameter};
+use crate::marker::{Markers, cut, page_size};
+use crate::name::resolve;
 
-const PURPOSE: &str = "marker";
 /// The value of `MasterRegion` that filters nothing.
 const ANY_REGION: &str = "ALL";
 
@@ -34,52 +30,61 @@ impl Control {
             Some(model::FunctionVersion::All) => Listing::All,
             None => Listing::Latest,
         };
-        let after = request.marker.map(|marker| self.read_marker(scope, listing, &marker)).transpose()?;
+        let markers = Markers::new(&self.sealer, scope, format!("functions/{listing:?}"));
+        let after = request.marker.map(|marker| position(&markers.read(&marker)?)).transpose()?;
         if let Some(master) = request.master_region.filter(|master| master != ANY_REGION) {
             return replicas_of(&master, listing);
         }
-        let asked = request.max_items.and_then(|items| usize::try_from(items).ok());
-        let limit = asked.unwrap_or(limits::FUNCTIONS_PER_PAGE).clamp(1, limits::FUNCTIONS_PER_PAGE);
+        let limit = page_size(request.max_items, limits::FUNCTIONS_PER_PAGE);
         let mut records = self.store.functions().list(scope, listing, after.as_ref(), limit + 1)?;
-        let is_last = records.len() <= limit;
-        records.truncate(limit);
-        let last = records.last().filter(|_| !is_last);
+        let last = cut(&mut records, limit);
+        let next_marker = last.map(|record| markers.write(&format!("{}:{}", record.name, record.version)));
         Ok(model::ListFunctionsResponse {
-            next_marker: last.map(|record| self.write_marker(scope, listing, record)),
+            next_marker,
             functions: Some(records.iter().map(|record| item(record, listing)).collect()),
         })
     }
 
-    fn write_marker(&self, scope: &Scope, listing: Listing, last: &FunctionVersion) -> String {
-        let place = format!("{}:{}", last.name, last.version);
-        let seal = self.sealer.seal(PURPOSE, &sealed(scope, listing, &place));
-        BASE64_URL_SAFE_NO_PAD.encode(format!("{place}:{seal}"))
-    }
-
-    fn read_marker(
+    /// One page of the versions of a function: `$LATEST`, then the published ones.
+    ///
+    /// See <https://docs.aws.amazon.com/lambda/latest/api/API_ListVersionsByFunction.html>.
+    ///
+    /// # Errors
+    /// When there is no such function, the marker is not one of this list, or the store cannot be read.
+    pub async fn list_versions_by_function(
         &self,
         scope: &Scope,
-        listing: Listing,
-        marker: &str,
-    ) -> Result<Position, InvalidParameter> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(marker).map_err(|_| InvalidParameter::Marker)?;
-        let text = String::from_utf8(bytes).map_err(|_| InvalidParameter::Marker)?;
-        let (place, seal) = text.rsplit_once(':').ok_or(InvalidParameter::Marker)?;
-        if !self.sealer.is_sealed(PURPOSE, &sealed(scope, listing, place), seal) {
-            return Err(InvalidParameter::Marker);
+        request: model::ListVersionsByFunctionRequest,
+    ) -> Result<model::ListVersionsByFunctionResponse, Error> {
+        let target = resolve(scope, &request.function_name, None)?;
+        let name = target.unqualified_function()?;
+        let markers = Markers::new(&self.sealer, scope, format!("versions/{name}"));
+        let after = request.marker.map(|marker| version(&markers.read(&marker)?)).transpose()?;
+        if self.store.functions().get(scope, &name, Version::Latest)?.is_none() {
+            return Err(target.function_not_found());
         }
-        let (name, version) = place.split_once(':').ok_or(InvalidParameter::Marker)?;
-        let version = match Qualifier::from(version) {
-            Qualifier::Latest => Version::Latest,
-            Qualifier::Version(number) => Version::Published(number),
-            Qualifier::Name(_) => return Err(InvalidParameter::Marker),
-        };
-        Ok(Position { name: name.parse().map_err(|_| InvalidParameter::Marker)?, version })
+        let limit = page_size(request.max_items, limits::FUNCTIONS_PER_PAGE);
+        let mut records = self.store.functions().versions(scope, &name, after, limit + 1)?;
+        let next_marker = cut(&mut records, limit).map(|record| markers.write(&record.version.to_string()));
+        Ok(model::ListVersionsByFunctionResponse {
+            next_marker,
+            versions: Some(records.iter().map(|record| item(record, Listing::All)).collect()),
+        })
     }
 }
 
-fn sealed(scope: &Scope, listing: Listing, place: &str) -> String {
-    format!("{}/{}/{listing:?}/{place}", scope.account, scope.region)
+/// The version that a marker names.
+pub(crate) fn version(text: &str) -> Result<Version, InvalidParameter> {
+    match Qualifier::from(text) {
+        Qualifier::Latest => Ok(Version::Latest),
+        Qualifier::Version(number) => Ok(Version::Published(number)),
+        Qualifier::Name(_) => Err(InvalidParameter::Marker),
+    }
+}
+
+fn position(place: &str) -> Result<Position, InvalidParameter> {
+    let (name, number) = place.split_once(':').ok_or(InvalidParameter::Marker)?;
+    Ok(Position { name: name.parse().map_err(|_| InvalidParameter::Marker)?, version: version(number)? })
 }
 
 /// Functions that the edge service replicated from a master: there is no edge here, so there are none.

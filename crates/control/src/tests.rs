@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod alias;
 mod code;
 mod code_source;
 mod configuration;
@@ -11,3 +12,4 @@ mod names;
 mod random;
 mod states;
 mod tags;
+mod versions;

@@ -15,7 +15,7 @@ use firelet_runtime::{Bootstraps, Catalogue, Sandboxes};
 use firelet_sandbox::EnforcementStatus;
 use firelet_store::Store;
 use firelet_telemetry::{LogWriter, Logs};
-use firelet_types::{Clock, Ids, SystemClock};
+use firelet_types::{Chance, Clock, Ids, SystemClock};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -97,7 +97,7 @@ async fn serve(
     let (pool, pool_service) = Pool::new(arguments.pool(), runtime, catalogue, code, Arc::clone(&store));
 
     let options = firelet_invoke::Options { concurrent_executions: arguments.concurrent_executions };
-    let invoker = Invoker::new(&options, store, pool, Arc::clone(&clock));
+    let invoker = Invoker::new(&options, store, pool, Arc::clone(&clock), Chance::system());
     let gateway =
         Gateway::new(listener, Services { control: Arc::clone(&control), invoker, logs, ids, clock });
 

@@ -54,21 +54,30 @@ impl Call<'_> {
 pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedResponse, ApiError> {
     let scope = call.scope;
     match call.routed.operation {
+        Operation::CreateAlias => call.answer(control.create_alias(scope, call.decode()?).await),
         Operation::CreateFunction => call.answer(control.create_function(scope, call.decode()?).await),
+        Operation::DeleteAlias => call.done(control.delete_alias(scope, call.decode()?).await),
         Operation::DeleteFunction => call.answer(control.delete_function(scope, call.decode()?).await),
         Operation::GetAccountSettings => {
             call.answer(control.get_account_settings(scope, call.decode()?).await)
         }
+        Operation::GetAlias => call.answer(control.get_alias(scope, call.decode()?).await),
         Operation::GetFunction => {
             call.answer(control.get_function(scope, call.decode()?, &call.base_url).await)
         }
         Operation::GetFunctionConfiguration => {
             call.answer(control.get_function_configuration(scope, call.decode()?).await)
         }
+        Operation::ListAliases => call.answer(control.list_aliases(scope, call.decode()?).await),
         Operation::ListFunctions => call.answer(control.list_functions(scope, call.decode()?).await),
         Operation::ListTags => call.answer(control.list_tags(scope, call.decode()?).await),
+        Operation::ListVersionsByFunction => {
+            call.answer(control.list_versions_by_function(scope, call.decode()?).await)
+        }
+        Operation::PublishVersion => call.answer(control.publish_version(scope, call.decode()?).await),
         Operation::TagResource => call.done(control.tag_resource(scope, call.decode()?).await),
         Operation::UntagResource => call.done(control.untag_resource(scope, call.decode()?).await),
+        Operation::UpdateAlias => call.answer(control.update_alias(scope, call.decode()?).await),
         Operation::UpdateFunctionCode => {
             call.answer(control.update_function_code(scope, call.decode()?).await)
         }

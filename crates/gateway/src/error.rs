@@ -22,6 +22,10 @@ pub(crate) fn from_auth(error: &AuthError) -> ApiError {
 pub(crate) fn from_control(error: &ControlError) -> ApiError {
     let kind = match error {
         ControlError::InvalidParameter(_) => ErrorKind::InvalidParameterValueException,
+        ControlError::LatestWithWeights => {
+            let kind = ErrorKind::InvalidParameterValueException;
+            return ApiError::new(kind, error.to_string()).without_type();
+        }
         ControlError::Validation { .. } => ErrorKind::ValidationException,
         ControlError::NotFound(_) => ErrorKind::ResourceNotFoundException,
         ControlError::Conflict(_) => ErrorKind::ResourceConflictException,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use firelet_pool::{Group, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue};
 use firelet_store::{FunctionVersion, State, Store};
-use firelet_types::{Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, limits};
+use firelet_types::{Chance, Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, limits};
 
 use crate::concurrency::{Concurrency, Slot};
 use crate::routing::{Route, Routing};
@@ -130,8 +130,14 @@ pub struct Invoker {
 impl Invoker {
     /// An invoker of the functions in `store`, run by `pool`.
     #[must_use]
-    pub fn new(options: &Options, store: Arc<Store>, pool: Pool, clock: Arc<dyn Clock>) -> Self {
-        let routing = Routing::new(Arc::clone(&store), pool);
+    pub fn new(
+        options: &Options,
+        store: Arc<Store>,
+        pool: Pool,
+        clock: Arc<dyn Clock>,
+        chance: Chance,
+    ) -> Self {
+        let routing = Routing::new(Arc::clone(&store), pool, chance);
         Self { routing, concurrency: Concurrency::new(options.concurrent_executions), store, clock }
     }
 

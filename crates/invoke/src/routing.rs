@@ -6,19 +6,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use firelet_pool::{Group, Pool};
-use firelet_store::{FunctionVersion, Store, Version};
-use firelet_types::{FunctionName, Qualifier, Scope};
+use firelet_store::{Alias, FunctionVersion, Store, Version};
+use firelet_types::{Chance, FunctionName, Qualifier, Scope};
 use parking_lot::RwLock;
 
 /// Look-ups kept at once; beyond that all are forgotten.
 const ROUTES: usize = 65_536;
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    scope: Scope,
-    name: FunctionName,
-    version: Version,
-}
+/// Look-ups by what they were made with.
+type Kept<K, V> = RwLock<HashMap<(Scope, FunctionName, K), V>>;
 
 /// Where an invocation goes.
 #[derive(Clone)]
@@ -35,12 +31,15 @@ pub(crate) struct Route {
 pub(crate) struct Routing {
     store: Arc<Store>,
     pool: Pool,
-    routes: RwLock<HashMap<Key, Route>>,
+    chance: Chance,
+    routes: Kept<Version, Route>,
+    /// Each with the store's generation at which it was true.
+    aliases: Kept<String, (Arc<Alias>, u64)>,
 }
 
 impl Routing {
-    pub(crate) fn new(store: Arc<Store>, pool: Pool) -> Self {
-        Self { store, pool, routes: RwLock::default() }
+    pub(crate) fn new(store: Arc<Store>, pool: Pool, chance: Chance) -> Self {
+        Self { store, pool, chance, routes: RwLock::default(), aliases: RwLock::default() }
     }
 
     /// The environments of this node.
@@ -48,7 +47,8 @@ impl Routing {
         &self.pool
     }
 
-    /// The route to `name` and `qualifier`, as the function is configured now; none when there is no such version.
+    /// The route to `name` and `qualifier`, as the function is configured now; none when there is no such version. An
+    /// alias with weights leads now to one version and now to the other.
     pub(crate) fn find(
         &self,
         scope: &Scope,
@@ -58,9 +58,21 @@ impl Routing {
         let version = match qualifier {
             Qualifier::Latest => Version::Latest,
             Qualifier::Version(number) => Version::Published(*number),
-            Qualifier::Name(_) => return Ok(None),
+            Qualifier::Name(alias) => match self.alias(scope, name, alias)? {
+                Some(alias) => choose(&alias, || self.chance.fraction()),
+                None => return Ok(None),
+            },
         };
-        let key = Key { scope: scope.clone(), name: name.clone(), version };
+        self.version(scope, name, version)
+    }
+
+    fn version(
+        &self,
+        scope: &Scope,
+        name: &FunctionName,
+        version: Version,
+    ) -> Result<Option<Route>, firelet_store::Error> {
+        let key = (scope.clone(), name.clone(), version);
         let generation = self.store.changes().generation();
         if let Some(route) = self.routes.read().get(&key)
             && route.generation == generation
@@ -73,11 +85,83 @@ impl Routing {
             return Ok(None);
         };
         let route = Route { group: self.pool.group(&function), function, generation };
-        let mut routes = self.routes.write();
-        if routes.len() >= ROUTES {
-            routes.clear();
-        }
-        routes.insert(key, route.clone());
+        keep(&self.routes, key, route.clone());
         Ok(Some(route))
+    }
+
+    fn alias(
+        &self,
+        scope: &Scope,
+        name: &FunctionName,
+        alias: &str,
+    ) -> Result<Option<Arc<Alias>>, firelet_store::Error> {
+        let key = (scope.clone(), name.clone(), alias.to_owned());
+        let generation = self.store.changes().generation();
+        if let Some((alias, of)) = self.aliases.read().get(&key)
+            && *of == generation
+        {
+            return Ok(Some(Arc::clone(alias)));
+        }
+        let Some(alias) = self.store.functions().alias(scope, name, alias)?.map(Arc::new) else {
+            self.aliases.write().remove(&key);
+            return Ok(None);
+        };
+        keep(&self.aliases, key, (Arc::clone(&alias), generation));
+        Ok(Some(alias))
+    }
+}
+
+fn keep<K: Eq + std::hash::Hash, V>(kept: &Kept<K, V>, key: (Scope, FunctionName, K), value: V) {
+    let mut kept = kept.write();
+    if kept.len() >= ROUTES {
+        kept.clear();
+    }
+    kept.insert(key, value);
+}
+
+/// The version that one invocation of `alias` gets. `fraction` draws a number from 0 up to 1.
+fn choose(alias: &Alias, fraction: impl FnOnce() -> f64) -> Version {
+    if alias.weights.is_empty() {
+        return alias.version;
+    }
+    let mut left = fraction();
+    for (number, weight) in &alias.weights {
+        if left < *weight {
+            return Version::Published(*number);
+        }
+        left -= weight;
+    }
+    alias.version
+}
+
+#[cfg(test)]
+mod tests {
+    use firelet_types::{Ids, RevisionId};
+
+    use super::*;
+
+    #[test]
+    fn weights_share_out_invocations() {
+        let alias = |weights: &[(u64, f64)]| Alias {
+            name: "live".into(),
+            version: Version::Published(1),
+            revision: RevisionId::new(&Ids::seeded(1)),
+            description: String::new(),
+            weights: weights.iter().copied().collect(),
+        };
+        for (weights, fraction, expected) in [
+            (&[][..], 0.0, 1),
+            (&[(2, 0.25)], 0.0, 2),
+            (&[(2, 0.25)], 0.249, 2),
+            (&[(2, 0.25)], 0.25, 1),
+            (&[(2, 0.25)], 0.999, 1),
+            (&[(2, 0.0)], 0.0, 1),
+            (&[(2, 1.0)], 0.999, 2),
+            (&[(2, 0.25), (3, 0.5)], 0.5, 3),
+            (&[(2, 0.25), (3, 0.5)], 0.75, 1),
+        ] {
+            let chosen = choose(&alias(weights), || fraction);
+            assert_eq!(chosen, Version::Published(expected), "{weights:?} {fraction}");
+        }
     }
 }

@@ -406,10 +406,12 @@ impl Operation {
     #[must_use]
     pub const fn implemented(self) -> bool {
         matches!(
-            self, Self::CreateFunction | Self::DeleteFunction | Self::GetAccountSettings
-            | Self::GetFunction | Self::GetFunctionConfiguration | Self::Invoke |
-            Self::ListFunctions | Self::ListTags | Self::TagResource |
-            Self::UntagResource | Self::UpdateFunctionCode |
+            self, Self::CreateAlias | Self::CreateFunction | Self::DeleteAlias |
+            Self::DeleteFunction | Self::GetAccountSettings | Self::GetAlias |
+            Self::GetFunction | Self::GetFunctionConfiguration | Self::Invoke |
+            Self::ListAliases | Self::ListFunctions | Self::ListTags |
+            Self::ListVersionsByFunction | Self::PublishVersion | Self::TagResource |
+            Self::UntagResource | Self::UpdateAlias | Self::UpdateFunctionCode |
             Self::UpdateFunctionConfiguration
         )
     }

@@ -1,11 +1,12 @@
 //! DeleteFunction.
 
 use firelet_api::model;
+use firelet_store::Version;
 use firelet_store::function::Entry;
-use firelet_types::{Qualifier, Scope};
+use firelet_types::{Qualifier, Scope, VersionNumber};
 
 use crate::control::Control;
-use crate::error::{Error, InvalidParameter};
+use crate::error::{Conflict, Error, InvalidParameter};
 use crate::name::{Target, resolve};
 
 /// The status of an answer without a body.
@@ -17,7 +18,7 @@ impl Control {
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html>.
     ///
     /// # Errors
-    /// When there is no such function, or the qualifier is none of a published version.
+    /// When there is no such function, the qualifier is none of a published version, or an alias names the version.
     pub async fn delete_function(
         &self,
         scope: &Scope,
@@ -31,7 +32,10 @@ impl Control {
                 return Err(target.not_found());
             }
             match version {
-                Some(version) => entry.delete_version(version)?,
+                Some(version) => {
+                    check_unused(entry, version)?;
+                    entry.delete_version(version)?;
+                }
                 None => entry.delete()?,
             }
             Ok(())
@@ -41,8 +45,23 @@ impl Control {
     }
 }
 
+/// Refuses to delete a version that an alias names, in words that AWS's clients report:
+/// <https://github.com/zappa/Zappa/issues/960>.
+fn check_unused(entry: &Entry<'_>, version: VersionNumber) -> Result<(), Error> {
+    let aliases = entry.aliases()?;
+    let names: Vec<&str> = aliases
+        .iter()
+        .filter(|alias| alias.references(Version::Published(version)))
+        .map(|alias| alias.name.as_str())
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(Conflict::VersionInUse { aliases: names.join(", ") }.into())
+}
+
 /// The one version to delete; none means the whole function.
-fn version_to_delete(target: &Target) -> Result<Option<u64>, Error> {
+fn version_to_delete(target: &Target) -> Result<Option<VersionNumber>, Error> {
     match &target.qualifier {
         None => Ok(None),
         Some(Qualifier::Version(version)) => Ok(Some(*version)),

@@ -58,14 +58,17 @@ impl Control {
         Ok(describe(&record, target.qualifier, Detail::Full))
     }
 
-    /// The version that a target means. No alias can be made yet, so a name means none.
+    /// The version that a target means; of an alias the one that gets what its weights leave.
     fn find(&self, target: &Target) -> Result<Arc<FunctionVersion>, Error> {
+        let (scope, name) = (&target.scope, target.function()?);
         let version = match &target.qualifier {
             None | Some(Qualifier::Latest) => Version::Latest,
             Some(Qualifier::Version(number)) => Version::Published(*number),
-            Some(Qualifier::Name(_)) => return Err(target.not_found()),
+            Some(Qualifier::Name(alias)) => {
+                let alias = self.store.functions().alias(scope, &name, alias)?;
+                alias.ok_or_else(|| target.not_found())?.version
+            }
         };
-        let found = self.store.functions().get(&target.scope, &target.function()?, version)?;
-        found.ok_or_else(|| target.not_found())
+        self.store.functions().get(scope, &name, version)?.ok_or_else(|| target.not_found())
     }
 }

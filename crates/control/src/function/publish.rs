@@ -1,12 +1,70 @@
 //! Publishing: `$LATEST` as it is becomes a version that stays.
 
+use firelet_api::model;
 use firelet_store::function::Entry;
 use firelet_store::{Definition, FunctionVersion, State, Version};
-use firelet_types::RevisionId;
+use firelet_types::{CodeSha256, Qualifier, RevisionId, Scope};
 
-use crate::error::Error;
+use crate::control::Control;
+use crate::describe::{Detail, describe};
+use crate::error::{Error, InvalidParameter};
+use crate::name::resolve;
 
-use super::creating;
+use super::{creating, updatable};
+
+impl Control {
+    /// Publishes `$LATEST` as it is.
+    ///
+    /// See <https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html>.
+    ///
+    /// # Errors
+    /// When there is no such function, it is being changed, or it is not what the caller wants to publish.
+    pub async fn publish_version(
+        &self,
+        scope: &Scope,
+        request: model::PublishVersionRequest,
+    ) -> Result<model::FunctionConfiguration, Error> {
+        let target = resolve(scope, &request.function_name, None)?;
+        let name = target.unqualified_function()?;
+        if request.publish_to.is_some() {
+            return Err(Error::Unsupported { feature: "$LATEST.PUBLISHED" });
+        }
+        let revisions = [self.new_revision(), self.new_revision()];
+        let code_storage_bytes = self.quotas.code_storage_bytes;
+        let decide = move |entry: &mut Entry<'_>| -> Result<FunctionVersion, Error> {
+            let latest = updatable(entry, &target, request.revision_id.as_deref())?;
+            check_code(latest.definition.code.sha256, request.code_sha256)?;
+            let before = entry.last_published();
+            let [revision, latest_revision] = revisions;
+            let published = publish(entry, &described(&latest, request.description), revision)?;
+            if entry.last_published() > before {
+                entry.put(&FunctionVersion { revision: latest_revision, ..latest })?;
+            }
+            if entry.usage()?.code_bytes > code_storage_bytes {
+                return Err(Error::CodeStorageExceeded);
+            }
+            Ok(published)
+        };
+        let published = self.store.functions().update(scope, &name, decide).await?;
+        let qualifier = Some(Qualifier::from(published.version.to_string().as_str()));
+        Ok(describe(&published, qualifier, Detail::Full))
+    }
+}
+
+fn check_code(current: CodeSha256, expected: Option<String>) -> Result<(), InvalidParameter> {
+    match expected {
+        Some(expected) if !expected.is_empty() && expected != current.to_string() => {
+            Err(InvalidParameter::CodeMismatch { expected, current })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `latest` with the description that its version shall have.
+fn described(latest: &FunctionVersion, description: Option<String>) -> FunctionVersion {
+    let description = description.unwrap_or_else(|| latest.definition.description.clone());
+    FunctionVersion { definition: Definition { description, ..latest.definition.clone() }, ..latest.clone() }
+}
 
 /// Publishes `latest`, which the entry has already stored. Answers the version that was published last if nothing
 /// but the description has changed since.

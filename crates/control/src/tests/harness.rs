@@ -97,6 +97,38 @@ impl World {
         self.control.list_functions(&self.scope, request(members)).await.map(answer)
     }
 
+    pub(super) async fn publish(&self, members: Value) -> Result<Value, Error> {
+        let published = self.control.publish_version(&self.scope, request(members)).await;
+        self.control.settle().await?;
+        published.map(answer)
+    }
+
+    pub(super) async fn list_versions(&self, members: Value) -> Result<Value, Error> {
+        self.control.list_versions_by_function(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn create_alias(&self, members: Value) -> Result<Value, Error> {
+        self.control.create_alias(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn update_alias(&self, members: Value) -> Result<Value, Error> {
+        self.control.update_alias(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn get_alias(&self, function: &str, name: &str) -> Result<Value, Error> {
+        let request = request(json!({ "FunctionName": function, "Name": name }));
+        self.control.get_alias(&self.scope, request).await.map(answer)
+    }
+
+    pub(super) async fn list_aliases(&self, members: Value) -> Result<Value, Error> {
+        self.control.list_aliases(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn delete_alias(&self, function: &str, name: &str) -> Result<(), Error> {
+        let request = request(json!({ "FunctionName": function, "Name": name }));
+        self.control.delete_alias(&self.scope, request).await
+    }
+
     pub(super) async fn usage(&self) -> Value {
         let request = model::GetAccountSettingsRequest {};
         answer(self.control.get_account_settings(&self.scope, request).await.unwrap())["AccountUsage"].clone()
