@@ -1,10 +1,11 @@
-//! Functions, their versions, aliases and tags.
+//! Functions, their versions, aliases, policies and tags.
 //!
 //! Reads are synchronous and take tens of microseconds; they see every change that was answered. Changes run one
 //! after the other inside the writer, so a rule that looks before it changes cannot be overtaken.
 
 mod alias;
 mod entry;
+mod policy;
 mod row;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -22,6 +23,7 @@ use crate::error::Error;
 
 pub use alias::Alias;
 pub use entry::Entry;
+pub use policy::PolicyResource;
 use row::COLUMNS;
 
 /// `$LATEST`, which updates change, or a published version, which nothing changes but its state.

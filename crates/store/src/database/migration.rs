@@ -10,7 +10,10 @@ use crate::error::Error;
 const APPLICATION_ID: i32 = 0x666c_6574;
 
 /// The migrations in order; the format of a database is how many of them it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_functions.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_functions.sql"),
+    include_str!("../../migrations/0002_policies.sql"),
+];
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     let found: u32 = pragma(connection, "user_version")?;

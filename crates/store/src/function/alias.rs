@@ -10,7 +10,7 @@ use crate::error::Error;
 
 use super::entry::Entry;
 use super::row;
-use super::{Functions, Version};
+use super::{Functions, PolicyResource, Version};
 
 /// What [`decode`] reads of `alias`.
 const COLUMNS: &str = "alias.name, alias.number, alias.revision, alias.definition";
@@ -142,12 +142,13 @@ impl Entry<'_> {
         )
     }
 
-    /// Deletes an alias; without effect if there is none of that name.
+    /// Deletes an alias with its policy; without effect if there is none of that name.
     ///
     /// # Errors
     /// When the database refuses it.
     pub fn delete_alias(&mut self, name: &str) -> Result<(), Error> {
         let Some(function) = self.function.as_ref().map(|function| function.id) else { return Ok(()) };
+        self.set_policy(&PolicyResource::Alias(name.to_owned()), None)?;
         self.execute("DELETE FROM alias WHERE function = ?1 AND name = ?2", params![function, name])
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use crate::error::Error;
 
 use super::row::{self, COLUMNS, FunctionRow, Status};
-use super::{FunctionVersion, Usage, Version};
+use super::{FunctionVersion, PolicyResource, Usage, Version};
 
 /// A name in a scope, and the function that has it, if there is one.
 pub struct Entry<'a> {
@@ -129,12 +129,13 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    /// Deletes one version; without effect if there is none of that number.
+    /// Deletes one version with its policy; without effect if there is none of that number.
     ///
     /// # Errors
     /// When the database refuses it.
     pub fn delete_version(&mut self, version: VersionNumber) -> Result<(), Error> {
         let Some(function) = self.function.as_ref().map(|function| function.id) else { return Ok(()) };
+        self.set_policy(&PolicyResource::Version(version), None)?;
         let number = row::number(Version::Published(version));
         self.execute("DELETE FROM version WHERE function = ?1 AND number = ?2", params![function, number])
     }
