@@ -5,6 +5,8 @@
 use firelet_store::archive::ArchiveError;
 use firelet_types::{CodeSha256, FunctionArn, FunctionName, Region};
 
+use crate::permission::PolicyError;
+
 /// The text for failures that are not the caller's, and for which AWS has no other words.
 const INTERNAL: &str = "An error occurred and the request cannot be processed.";
 
@@ -41,6 +43,15 @@ pub enum Error {
          retrieve the latest Revision Id"
     )]
     RevisionMismatch,
+    /// `PreconditionFailedException`, where there is a policy already.
+    #[error(
+        "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest \
+         Revision Id"
+    )]
+    PolicyRevisionMismatch,
+    /// A policy that cannot be what the caller wants.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// `RequestEntityTooLargeException`.
     #[error("Zipped size must be smaller than {limit} bytes")]
     ZippedSize {
@@ -275,6 +286,24 @@ pub enum NotFound {
         /// The ARN that was looked for.
         arn: FunctionArn,
     },
+    /// No policy to remove a statement from, since there is no such function.
+    #[error("No policy found for: {arn}")]
+    Policy {
+        /// The function.
+        arn: FunctionArn,
+    },
+    /// No policy to remove a statement from.
+    #[error("No policy is associated with the given resource.")]
+    NoPolicy,
+    /// No such statement in the policy.
+    #[error("Statement {id} is not found in resource policy.")]
+    Statement {
+        /// The id of the statement.
+        id: String,
+    },
+    /// Something that hangs on a function, or the function itself.
+    #[error("The resource you requested does not exist.")]
+    Resource,
     /// The ARN names another Region.
     #[error("Functions from '{theirs}' are not reachable in this region ('{ours}')")]
     OtherRegion {

@@ -1,4 +1,4 @@
-//! The rules for functions, their code, versions, aliases and tags: what Lambda takes, what it refuses and in which words.
+//! The rules for functions, their code, versions, aliases, policies and tags: what Lambda takes, what it refuses and in which words.
 //!
 //! A request comes in decoded and checked against the model, and leaves as the answer of the model or as an
 //! [`Error`]. The crate knows no HTTP and no SQL, and never calls what runs functions: it stores the wanted state,
@@ -20,6 +20,7 @@ mod function;
 mod list;
 mod marker;
 mod package;
+mod permission;
 mod reconcile;
 mod runtime;
 mod tag;
@@ -31,4 +32,5 @@ pub use code_source::{CodeSource, CodeSourceError, CodeSourceOptions, Credential
 pub use control::{Control, Options};
 pub use error::{CodeLinkError, Conflict, Error, InvalidParameter, NotFound};
 pub use name::Target;
+pub use permission::PolicyError;
 pub use quota::Quotas;

@@ -9,6 +9,7 @@ mod code_source;
 mod configuration;
 mod list;
 mod names;
+mod permissions;
 mod random;
 mod states;
 mod tags;

@@ -54,6 +54,7 @@ impl Call<'_> {
 pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedResponse, ApiError> {
     let scope = call.scope;
     match call.routed.operation {
+        Operation::AddPermission => call.answer(control.add_permission(scope, call.decode()?).await),
         Operation::CreateAlias => call.answer(control.create_alias(scope, call.decode()?).await),
         Operation::CreateFunction => call.answer(control.create_function(scope, call.decode()?).await),
         Operation::DeleteAlias => call.done(control.delete_alias(scope, call.decode()?).await),
@@ -68,6 +69,7 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::GetFunctionConfiguration => {
             call.answer(control.get_function_configuration(scope, call.decode()?).await)
         }
+        Operation::GetPolicy => call.answer(control.get_policy(scope, call.decode()?).await),
         Operation::ListAliases => call.answer(control.list_aliases(scope, call.decode()?).await),
         Operation::ListFunctions => call.answer(control.list_functions(scope, call.decode()?).await),
         Operation::ListTags => call.answer(control.list_tags(scope, call.decode()?).await),
@@ -75,6 +77,7 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.list_versions_by_function(scope, call.decode()?).await)
         }
         Operation::PublishVersion => call.answer(control.publish_version(scope, call.decode()?).await),
+        Operation::RemovePermission => call.done(control.remove_permission(scope, call.decode()?).await),
         Operation::TagResource => call.done(control.tag_resource(scope, call.decode()?).await),
         Operation::UntagResource => call.done(control.untag_resource(scope, call.decode()?).await),
         Operation::UpdateAlias => call.answer(control.update_alias(scope, call.decode()?).await),

@@ -5,7 +5,7 @@
 use firelet_api::model::ThrottleReason;
 use firelet_api::{ApiError, ErrorKind};
 use firelet_auth::Error as AuthError;
-use firelet_control::Error as ControlError;
+use firelet_control::{Error as ControlError, PolicyError};
 use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
 
 /// Seconds after which a throttled caller may try again.
@@ -30,7 +30,10 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
         ControlError::NotFound(_) => ErrorKind::ResourceNotFoundException,
         ControlError::Conflict(_) => ErrorKind::ResourceConflictException,
         ControlError::OtherAccount | ControlError::CodeLink(_) => ErrorKind::AccessDeniedException,
-        ControlError::RevisionMismatch => ErrorKind::PreconditionFailedException,
+        ControlError::RevisionMismatch | ControlError::PolicyRevisionMismatch => {
+            ErrorKind::PreconditionFailedException
+        }
+        ControlError::Policy(error) => from_policy(error),
         ControlError::ZippedSize { .. } => ErrorKind::RequestEntityTooLargeException,
         ControlError::CodeStorageExceeded => ErrorKind::CodeStorageExceededException,
         ControlError::CodeSigningConfigNotFound { .. } => ErrorKind::CodeSigningConfigNotFoundException,
@@ -43,6 +46,18 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
     match error.message() {
         Some(message) => ApiError::new(kind, message),
         None => ApiError::without_message(kind),
+    }
+}
+
+fn from_policy(error: &PolicyError) -> ErrorKind {
+    match error {
+        PolicyError::Latest | PolicyError::Principal => ErrorKind::InvalidParameterValueException,
+        PolicyError::StatementExists { .. } => ErrorKind::ResourceConflictException,
+        PolicyError::Length { .. } => ErrorKind::PolicyLengthExceededException,
+        PolicyError::Corrupt(_) => {
+            log("the control plane", error);
+            ErrorKind::ServiceException
+        }
     }
 }
 

@@ -406,12 +406,13 @@ impl Operation {
     #[must_use]
     pub const fn implemented(self) -> bool {
         matches!(
-            self, Self::CreateAlias | Self::CreateFunction | Self::DeleteAlias |
-            Self::DeleteFunction | Self::GetAccountSettings | Self::GetAlias |
-            Self::GetFunction | Self::GetFunctionConfiguration | Self::Invoke |
-            Self::ListAliases | Self::ListFunctions | Self::ListTags |
-            Self::ListVersionsByFunction | Self::PublishVersion | Self::TagResource |
-            Self::UntagResource | Self::UpdateAlias | Self::UpdateFunctionCode |
+            self, Self::AddPermission | Self::CreateAlias | Self::CreateFunction |
+            Self::DeleteAlias | Self::DeleteFunction | Self::GetAccountSettings |
+            Self::GetAlias | Self::GetFunction | Self::GetFunctionConfiguration |
+            Self::GetPolicy | Self::Invoke | Self::ListAliases | Self::ListFunctions |
+            Self::ListTags | Self::ListVersionsByFunction | Self::PublishVersion |
+            Self::RemovePermission | Self::TagResource | Self::UntagResource |
+            Self::UpdateAlias | Self::UpdateFunctionCode |
             Self::UpdateFunctionConfiguration
         )
     }

@@ -129,6 +129,21 @@ impl World {
         self.control.delete_alias(&self.scope, request).await
     }
 
+    /// Adds a permission; gives its statement.
+    pub(super) async fn permit(&self, members: Value) -> Result<Value, Error> {
+        let added = self.control.add_permission(&self.scope, request(members)).await?;
+        Ok(serde_json::from_str(&added.statement.unwrap()).unwrap())
+    }
+
+    pub(super) async fn forbid(&self, members: Value) -> Result<(), Error> {
+        self.control.remove_permission(&self.scope, request(members)).await
+    }
+
+    pub(super) async fn policy(&self, function: &str, qualifier: Option<&str>) -> Result<Value, Error> {
+        let request = request(json!({ "FunctionName": function, "Qualifier": qualifier }));
+        self.control.get_policy(&self.scope, request).await.map(answer)
+    }
+
     pub(super) async fn usage(&self) -> Value {
         let request = model::GetAccountSettingsRequest {};
         answer(self.control.get_account_settings(&self.scope, request).await.unwrap())["AccountUsage"].clone()
