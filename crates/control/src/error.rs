@@ -257,6 +257,28 @@ pub enum InvalidParameter {
         /// The version.
         version: String,
     },
+    /// A configuration of nothing.
+    #[error("You must specify at least one of error handling or destination setting.")]
+    NothingConfigured,
+    /// Results of a function that go to the function.
+    #[error("You can't specify the function as a destination for itself.")]
+    DestinationOfItself,
+    /// A function to tell of results that is not there.
+    #[error("The destination ARN {arn} is invalid.")]
+    DestinationArn {
+        /// The ARN that the caller gave.
+        arn: String,
+    },
+    /// A service that cannot be told of results.
+    #[error(
+        "The provided destination config DestinationConfig(onSuccess={on_success}, onFailure={on_failure}) is invalid."
+    )]
+    DestinationConfig {
+        /// Whom to tell of success, as AWS prints it.
+        on_success: String,
+        /// Whom to tell of failure, as AWS prints it.
+        on_failure: String,
+    },
     /// A marker that no list gave out.
     #[error("Invalid Marker")]
     Marker,
@@ -300,6 +322,15 @@ pub enum NotFound {
     Statement {
         /// The id of the statement.
         id: String,
+    },
+    /// No such function, version or alias to configure.
+    #[error("The function doesn't exist.")]
+    ConfiguredFunction,
+    /// No configuration of asynchronous invocations.
+    #[error("The function {arn} doesn't have an EventInvokeConfig")]
+    EventInvokeConfig {
+        /// The function, version or alias.
+        arn: FunctionArn,
     },
     /// Something that hangs on a function, or the function itself.
     #[error("The resource you requested does not exist.")]

@@ -16,6 +16,7 @@ mod control;
 mod describe;
 mod environment;
 mod error;
+mod event_invoke_config;
 mod function;
 mod list;
 mod marker;

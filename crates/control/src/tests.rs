@@ -7,6 +7,7 @@ mod alias;
 mod code;
 mod code_source;
 mod configuration;
+mod event_invoke_config;
 mod list;
 mod names;
 mod permissions;

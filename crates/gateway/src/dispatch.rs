@@ -59,6 +59,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::CreateFunction => call.answer(control.create_function(scope, call.decode()?).await),
         Operation::DeleteAlias => call.done(control.delete_alias(scope, call.decode()?).await),
         Operation::DeleteFunction => call.answer(control.delete_function(scope, call.decode()?).await),
+        Operation::DeleteFunctionEventInvokeConfig => {
+            call.done(control.delete_function_event_invoke_config(scope, call.decode()?).await)
+        }
         Operation::GetAccountSettings => {
             call.answer(control.get_account_settings(scope, call.decode()?).await)
         }
@@ -69,14 +72,23 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::GetFunctionConfiguration => {
             call.answer(control.get_function_configuration(scope, call.decode()?).await)
         }
+        Operation::GetFunctionEventInvokeConfig => {
+            call.answer(control.get_function_event_invoke_config(scope, call.decode()?).await)
+        }
         Operation::GetPolicy => call.answer(control.get_policy(scope, call.decode()?).await),
         Operation::ListAliases => call.answer(control.list_aliases(scope, call.decode()?).await),
+        Operation::ListFunctionEventInvokeConfigs => {
+            call.answer(control.list_function_event_invoke_configs(scope, call.decode()?).await)
+        }
         Operation::ListFunctions => call.answer(control.list_functions(scope, call.decode()?).await),
         Operation::ListTags => call.answer(control.list_tags(scope, call.decode()?).await),
         Operation::ListVersionsByFunction => {
             call.answer(control.list_versions_by_function(scope, call.decode()?).await)
         }
         Operation::PublishVersion => call.answer(control.publish_version(scope, call.decode()?).await),
+        Operation::PutFunctionEventInvokeConfig => {
+            call.answer(control.put_function_event_invoke_config(scope, call.decode()?).await)
+        }
         Operation::RemovePermission => call.done(control.remove_permission(scope, call.decode()?).await),
         Operation::TagResource => call.done(control.tag_resource(scope, call.decode()?).await),
         Operation::UntagResource => call.done(control.untag_resource(scope, call.decode()?).await),
@@ -86,6 +98,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::UpdateFunctionConfiguration => {
             call.answer(control.update_function_configuration(scope, call.decode()?).await)
+        }
+        Operation::UpdateFunctionEventInvokeConfig => {
+            call.answer(control.update_function_event_invoke_config(scope, call.decode()?).await)
         }
         operation => Err(ApiError::not_implemented(operation)),
     }

@@ -1,10 +1,11 @@
-//! Functions, their versions, aliases, policies and tags.
+//! Functions, and what hangs on them: versions, aliases, policies, configurations and tags.
 //!
 //! Reads are synchronous and take tens of microseconds; they see every change that was answered. Changes run one
 //! after the other inside the writer, so a rule that looks before it changes cannot be overtaken.
 
 mod alias;
 mod entry;
+mod event_invoke_config;
 mod policy;
 mod row;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::error::Error;
 
 pub use alias::Alias;
 pub use entry::Entry;
+pub use event_invoke_config::EventInvokeConfig;
 pub use policy::PolicyResource;
 use row::COLUMNS;
 

@@ -407,13 +407,16 @@ impl Operation {
     pub const fn implemented(self) -> bool {
         matches!(
             self, Self::AddPermission | Self::CreateAlias | Self::CreateFunction |
-            Self::DeleteAlias | Self::DeleteFunction | Self::GetAccountSettings |
+            Self::DeleteAlias | Self::DeleteFunction |
+            Self::DeleteFunctionEventInvokeConfig | Self::GetAccountSettings |
             Self::GetAlias | Self::GetFunction | Self::GetFunctionConfiguration |
-            Self::GetPolicy | Self::Invoke | Self::ListAliases | Self::ListFunctions |
-            Self::ListTags | Self::ListVersionsByFunction | Self::PublishVersion |
+            Self::GetFunctionEventInvokeConfig | Self::GetPolicy | Self::Invoke |
+            Self::ListAliases | Self::ListFunctionEventInvokeConfigs |
+            Self::ListFunctions | Self::ListTags | Self::ListVersionsByFunction |
+            Self::PublishVersion | Self::PutFunctionEventInvokeConfig |
             Self::RemovePermission | Self::TagResource | Self::UntagResource |
             Self::UpdateAlias | Self::UpdateFunctionCode |
-            Self::UpdateFunctionConfiguration
+            Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig
         )
     }
 }

@@ -144,6 +144,26 @@ impl World {
         self.control.get_policy(&self.scope, request).await.map(answer)
     }
 
+    pub(super) async fn put_event_invoke_config(&self, members: Value) -> Result<Value, Error> {
+        self.control.put_function_event_invoke_config(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn update_event_invoke_config(&self, members: Value) -> Result<Value, Error> {
+        self.control.update_function_event_invoke_config(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn get_event_invoke_config(&self, members: Value) -> Result<Value, Error> {
+        self.control.get_function_event_invoke_config(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn delete_event_invoke_config(&self, members: Value) -> Result<(), Error> {
+        self.control.delete_function_event_invoke_config(&self.scope, request(members)).await
+    }
+
+    pub(super) async fn list_event_invoke_configs(&self, members: Value) -> Result<Value, Error> {
+        self.control.list_function_event_invoke_configs(&self.scope, request(members)).await.map(answer)
+    }
+
     pub(super) async fn usage(&self) -> Value {
         let request = model::GetAccountSettingsRequest {};
         answer(self.control.get_account_settings(&self.scope, request).await.unwrap())["AccountUsage"].clone()

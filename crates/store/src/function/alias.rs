@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firelet_types::{FunctionName, RevisionId, Scope, VersionNumber};
+use firelet_types::{FunctionName, Qualifier, RevisionId, Scope, VersionNumber};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -142,13 +142,14 @@ impl Entry<'_> {
         )
     }
 
-    /// Deletes an alias with its policy; without effect if there is none of that name.
+    /// Deletes an alias with its policy and configuration; without effect if there is none of that name.
     ///
     /// # Errors
     /// When the database refuses it.
     pub fn delete_alias(&mut self, name: &str) -> Result<(), Error> {
         let Some(function) = self.function.as_ref().map(|function| function.id) else { return Ok(()) };
         self.set_policy(&PolicyResource::Alias(name.to_owned()), None)?;
+        self.delete_event_invoke_config(&Qualifier::Name(name.to_owned()))?;
         self.execute("DELETE FROM alias WHERE function = ?1 AND name = ?2", params![function, name])
     }
 }

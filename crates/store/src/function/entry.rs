@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firelet_types::{FunctionName, Scope, VersionNumber};
+use firelet_types::{FunctionName, Qualifier, Scope, VersionNumber};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::error::Error;
@@ -129,13 +129,14 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    /// Deletes one version with its policy; without effect if there is none of that number.
+    /// Deletes one version with its policy and configuration; without effect if there is none of that number.
     ///
     /// # Errors
     /// When the database refuses it.
     pub fn delete_version(&mut self, version: VersionNumber) -> Result<(), Error> {
         let Some(function) = self.function.as_ref().map(|function| function.id) else { return Ok(()) };
         self.set_policy(&PolicyResource::Version(version), None)?;
+        self.delete_event_invoke_config(&Qualifier::Version(version))?;
         let number = row::number(Version::Published(version));
         self.execute("DELETE FROM version WHERE function = ?1 AND number = ?2", params![function, number])
     }
