@@ -20,13 +20,16 @@ impl Control {
     ) -> Result<model::GetAccountSettingsResponse, Error> {
         let usage = self.store.functions().usage(scope)?;
         let concurrency = i32::try_from(self.quotas.concurrent_executions).unwrap_or(i32::MAX);
+        let reserved = i32::try_from(usage.reserved_concurrency).unwrap_or(i32::MAX);
+        // A limit that was lowered below what is reserved leaves nothing.
+        let unreserved = concurrency.saturating_sub(reserved).max(0);
         Ok(model::GetAccountSettingsResponse {
             account_limit: Some(model::AccountLimit {
                 total_code_size: Some(long(self.quotas.code_storage_bytes)),
                 code_size_unzipped: Some(long(self.quotas.unzipped_bytes)),
                 code_size_zipped: Some(long(self.quotas.zipped_bytes)),
                 concurrent_executions: Some(concurrency),
-                unreserved_concurrent_executions: Some(concurrency),
+                unreserved_concurrent_executions: Some(unreserved),
             }),
             account_usage: Some(model::AccountUsage {
                 total_code_size: Some(long(usage.code_bytes)),

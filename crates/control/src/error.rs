@@ -7,6 +7,8 @@ use firelet_types::{CodeSha256, FunctionArn, FunctionName, Region};
 
 use crate::permission::PolicyError;
 
+use crate::concurrency::ConcurrencyError;
+
 /// The text for failures that are not the caller's, and for which AWS has no other words.
 const INTERNAL: &str = "An error occurred and the request cannot be processed.";
 
@@ -72,6 +74,9 @@ pub enum Error {
         /// The ARN that the caller gave.
         arn: String,
     },
+    /// A reservation of concurrency that is not possible.
+    #[error(transparent)]
+    Concurrency(#[from] ConcurrencyError),
     /// Part of the API that firelet does not have yet.
     #[error("firelet does not support {feature} yet.")]
     Unsupported {

@@ -11,6 +11,7 @@ pub mod quota;
 
 mod account;
 mod alias;
+mod concurrency;
 mod configuration;
 mod control;
 mod describe;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use code_link::CodeDownload;
 pub use code_source::{CodeSource, CodeSourceError, CodeSourceOptions, Credentials};
+pub use concurrency::ConcurrencyError;
 pub use control::{Control, Options};
 pub use error::{CodeLinkError, Conflict, Error, InvalidParameter, NotFound};
 pub use name::Target;

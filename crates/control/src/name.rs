@@ -80,6 +80,14 @@ impl Target {
         NotFound::Function { arn }.into()
     }
 
+    /// The same error for operations that report `$LATEST` where no version was named: Invoke, and those of reserved
+    /// concurrency.
+    #[must_use]
+    pub fn latest_not_found(&self) -> Error {
+        let qualifier = self.qualifier.clone().or(Some(Qualifier::Latest));
+        Self { qualifier, ..self.clone() }.not_found()
+    }
+
     /// The error that the function does not exist, whatever version or alias was meant.
     #[must_use]
     pub fn function_not_found(&self) -> Error {

@@ -6,6 +6,7 @@ mod harness;
 mod alias;
 mod code;
 mod code_source;
+mod concurrency;
 mod configuration;
 mod event_invoke_config;
 mod list;

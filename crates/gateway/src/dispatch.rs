@@ -102,6 +102,15 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::UpdateFunctionEventInvokeConfig => {
             call.answer(control.update_function_event_invoke_config(scope, call.decode()?).await)
         }
+        Operation::DeleteFunctionConcurrency => {
+            call.done(control.delete_function_concurrency(scope, call.decode()?).await)
+        }
+        Operation::GetFunctionConcurrency => {
+            call.answer(control.get_function_concurrency(scope, call.decode()?).await)
+        }
+        Operation::PutFunctionConcurrency => {
+            call.answer(control.put_function_concurrency(scope, call.decode()?).await)
+        }
         operation => Err(ApiError::not_implemented(operation)),
     }
 }

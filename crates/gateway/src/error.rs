@@ -5,7 +5,7 @@
 use firelet_api::model::ThrottleReason;
 use firelet_api::{ApiError, ErrorKind};
 use firelet_auth::Error as AuthError;
-use firelet_control::{Error as ControlError, PolicyError};
+use firelet_control::{ConcurrencyError, Error as ControlError, PolicyError};
 use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
 
 /// Seconds after which a throttled caller may try again.
@@ -38,6 +38,11 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
         ControlError::CodeStorageExceeded => ErrorKind::CodeStorageExceededException,
         ControlError::CodeSigningConfigNotFound { .. } => ErrorKind::CodeSigningConfigNotFoundException,
         ControlError::Unsupported { .. } => ErrorKind::NotImplemented,
+        // Recorded without `Type`.
+        ControlError::Concurrency(ConcurrencyError::UnreservedMinimum { .. }) => {
+            return ApiError::new(ErrorKind::InvalidParameterValueException, error.to_string())
+                .without_type();
+        }
         ControlError::Store(source) => {
             log("the control plane", source);
             ErrorKind::ServiceException
@@ -68,9 +73,11 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
         InvokeError::PayloadTooLarge { .. } => ErrorKind::RequestTooLargeException,
         InvokeError::NotActive(_) => ErrorKind::ResourceConflictException,
         InvokeError::ConcurrencyExceeded => {
-            let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
-            let throttled = ApiError::throttled(reason, error.to_string());
-            return ApiError { retry_after: Some(RETRY_AFTER), ..throttled };
+            return throttled(ThrottleReason::ConcurrentInvocationLimitExceeded, error.to_string());
+        }
+        InvokeError::ReservedConcurrencyExceeded => {
+            let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
+            return throttled(reason, error.to_string());
         }
         InvokeError::Runtime(_) => {
             log("an invocation", error);
@@ -89,9 +96,7 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
 fn from_lease(error: &InvokeError, source: &LeaseError) -> ApiError {
     match source {
         LeaseError::Overloaded => {
-            let reason = ThrottleReason::FunctionInvocationRateLimitExceeded;
-            let throttled = ApiError::throttled(reason, "Rate Exceeded.");
-            ApiError { retry_after: Some(RETRY_AFTER), ..throttled }
+            throttled(ThrottleReason::FunctionInvocationRateLimitExceeded, "Rate Exceeded.")
         }
         LeaseError::Code(CodeError::Unpack(..)) => {
             log("an invocation", error);
@@ -106,6 +111,10 @@ fn from_lease(error: &InvokeError, source: &LeaseError) -> ApiError {
             internal()
         }
     }
+}
+
+fn throttled(reason: ThrottleReason, message: impl Into<String>) -> ApiError {
+    ApiError { retry_after: Some(RETRY_AFTER), ..ApiError::throttled(reason, message) }
 }
 
 /// An error that is firelet's own, in AWS's words.

@@ -39,7 +39,7 @@ pub(crate) async fn invoke(services: &Services, call: Call<'_>) -> Result<Encode
 }
 
 fn request(call: &Call<'_>, input: InvocationRequest, target: &Target) -> Result<Request, ApiError> {
-    let function = target.function().map_err(|_| latest_not_found(target))?;
+    let function = target.function().map_err(|_| from_control(&target.latest_not_found()))?;
     Ok(Request {
         request_id: call.request_id,
         scope: call.scope.clone(),
@@ -50,12 +50,6 @@ fn request(call: &Call<'_>, input: InvocationRequest, target: &Target) -> Result
         wants_log_tail: input.log_type == Some(LogType::Tail),
         trace_id: call.headers.get(TRACE_ID).and_then(|value| value.to_str().ok()).map(str::to_owned),
     })
-}
-
-/// Invoke reports a function that is not there with the version that would have run.
-fn latest_not_found(target: &Target) -> ApiError {
-    let qualifier = target.qualifier.clone().or(Some(firelet_types::Qualifier::Latest));
-    from_control(&Target { qualifier, ..target.clone() }.not_found())
 }
 
 /// The client context travels as base64 and reaches the function as JSON.

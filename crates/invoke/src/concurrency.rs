@@ -1,48 +1,131 @@
-//! How many invocations may run at once in an account and Region.
+//! How many invocations may run at once: of a function that has executions reserved, and of all others together.
+//!
+//! Rooms count; how many fit in comes with each [`Share`], so that a change of a limit does not disturb what runs.
+//! Knows no database. See <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>.
 
 use std::collections::HashMap;
+use std::hash::Hash;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use firelet_types::Scope;
-use parking_lot::RwLock;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use firelet_store::function::Reservations;
+use firelet_types::{FunctionName, Scope};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// How long an invocation waits for room: an environment is counted until its runtime asks for the next event, which
 /// is a little after its caller was answered and may have sent the next invocation.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// Rooms kept at once; beyond that, those go that nobody is in and no route leads to.
+const ROOMS: usize = 65_536;
 
-/// Counts running invocations against the account's limit.
+/// The rooms of this node, and the limit of each account.
 #[derive(Debug)]
 pub(crate) struct Concurrency {
     limit: usize,
-    room: RwLock<HashMap<Scope, Arc<Semaphore>>>,
+    accounts: Mutex<HashMap<Scope, Arc<Room>>>,
+    functions: Mutex<HashMap<(Scope, FunctionName), Arc<Room>>>,
+}
+
+/// Counts running invocations.
+#[derive(Debug, Default)]
+struct Room {
+    running: AtomicUsize,
+    freed: Notify,
+}
+
+/// The part of an account's concurrency that a function may use.
+#[derive(Debug, Clone)]
+pub(crate) struct Share {
+    room: Arc<Room>,
+    limit: usize,
+    exceeded: Exceeded,
+}
+
+/// Which limit leaves no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exceeded {
+    /// What functions without reservation share.
+    Account,
+    /// The function's own reservation.
+    Function,
 }
 
 /// Room for one invocation, until it is dropped.
-pub(crate) type Slot = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(crate) struct Slot(Arc<Room>);
 
 impl Concurrency {
     pub(crate) fn new(limit: u32) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { limit, room: RwLock::default() }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Self { limit, accounts: Mutex::default(), functions: Mutex::default() }
     }
 
-    /// Room for one more invocation, if the account has any left.
-    pub(crate) async fn slot(&self, scope: &Scope) -> Option<Slot> {
-        let room = self.room_in(scope);
-        match Arc::clone(&room).try_acquire_owned() {
-            Ok(slot) => Some(slot),
-            Err(_) => tokio::time::timeout(PATIENCE, room.acquire_owned()).await.ok()?.ok(),
+    /// The share of a function. One with a reservation has its own, however busy the others are; the others share
+    /// what is reserved for none.
+    ///
+    /// Invocations that run while a reservation is made or removed stay counted where they began.
+    pub(crate) fn share(&self, scope: &Scope, name: &FunctionName, reserved: Reservations) -> Share {
+        match reserved.of_function {
+            Some(limit) => Share {
+                room: room(&self.functions, (scope.clone(), name.clone())),
+                limit: usize::try_from(limit).unwrap_or(usize::MAX),
+                exceeded: Exceeded::Function,
+            },
+            None => Share {
+                room: room(&self.accounts, scope.clone()),
+                limit: self.limit.saturating_sub(usize::try_from(reserved.in_account).unwrap_or(usize::MAX)),
+                exceeded: Exceeded::Account,
+            },
         }
     }
+}
 
-    fn room_in(&self, scope: &Scope) -> Arc<Semaphore> {
-        if let Some(room) = self.room.read().get(scope) {
-            return Arc::clone(room);
+fn room<K: Eq + Hash>(rooms: &Mutex<HashMap<K, Arc<Room>>>, key: K) -> Arc<Room> {
+    let mut rooms = rooms.lock();
+    if rooms.len() >= ROOMS {
+        rooms.retain(|_, room| Arc::strong_count(room) > 1);
+    }
+    Arc::clone(rooms.entry(key).or_default())
+}
+
+impl Share {
+    /// Room for one more invocation, if there is any or a place frees in a moment.
+    pub(crate) async fn slot(&self) -> Result<Slot, Exceeded> {
+        if let Some(slot) = self.enter() {
+            return Ok(slot);
         }
-        let mut rooms = self.room.write();
-        Arc::clone(rooms.entry(scope.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.limit))))
+        if self.limit == 0 {
+            return Err(self.exceeded);
+        }
+        tokio::time::timeout(PATIENCE, self.wait()).await.map_err(|_| self.exceeded)
+    }
+
+    fn enter(&self) -> Option<Slot> {
+        let one_more = |running| (running < self.limit).then_some(running + 1);
+        let entered = self.room.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
+        entered.is_ok().then(|| Slot(Arc::clone(&self.room)))
+    }
+
+    async fn wait(&self) -> Slot {
+        loop {
+            let mut freed = pin!(self.room.freed.notified());
+            // In line before the look, so that a place that frees after it is not missed.
+            freed.as_mut().enable();
+            if let Some(slot) = self.enter() {
+                return slot;
+            }
+            freed.await;
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+        self.0.freed.notify_one();
     }
 }
 
@@ -52,30 +135,111 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn slots_run_out_and_come_back_and_belong_to_one_account() {
-        let scope = |account: &str| Scope { account: account.parse().unwrap(), region: Region::local() };
-        let concurrency = Concurrency::new(2);
-        let first = concurrency.slot(&scope("111111111111")).await;
-        let second = concurrency.slot(&scope("111111111111")).await;
-        assert!(first.is_some() && second.is_some());
-        assert!(concurrency.slot(&scope("111111111111")).await.is_none());
-        let other = Scope { account: AccountId::local(), region: Region::local() };
-        assert!(concurrency.slot(&other).await.is_some());
-        drop(first);
-        assert!(concurrency.slot(&scope("111111111111")).await.is_some());
+    fn scope(account: &str) -> Scope {
+        Scope { account: account.parse().unwrap(), region: Region::local() }
+    }
+
+    fn local() -> Scope {
+        Scope { account: AccountId::local(), region: Region::local() }
+    }
+
+    fn share(
+        concurrency: &Concurrency,
+        scope: &Scope,
+        name: &str,
+        of_function: Option<u32>,
+        in_account: u64,
+    ) -> Share {
+        concurrency.share(scope, &name.parse().unwrap(), Reservations { of_function, in_account })
+    }
+
+    /// Takes slots until there are none: how many there were, and which limit ended it.
+    async fn fill(share: &Share) -> (Vec<Slot>, Exceeded) {
+        let mut slots = Vec::new();
+        loop {
+            match share.slot().await {
+                Ok(slot) => slots.push(slot),
+                Err(exceeded) => break (slots, exceeded),
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slot_that_frees_in_a_moment_is_waited_for() {
-        let scope = Scope { account: AccountId::local(), region: Region::local() };
-        let concurrency = Concurrency::new(1);
-        let taken = concurrency.slot(&scope).await;
+    async fn slots_run_out_and_come_back_and_belong_to_one_account() {
+        let concurrency = Concurrency::new(2);
+        let first = share(&concurrency, &scope("111111111111"), "a", None, 0);
+        let (mut slots, exceeded) = fill(&first).await;
+        assert_eq!((slots.len(), exceeded), (2, Exceeded::Account));
+        assert!(share(&concurrency, &scope("111111111111"), "b", None, 0).slot().await.is_err());
+        assert!(share(&concurrency, &local(), "a", None, 0).slot().await.is_ok());
+        slots.pop();
+        assert!(first.slot().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reservation_is_kept_for_its_function_and_bounds_it() {
+        let concurrency = Concurrency::new(10);
+        let reserved = share(&concurrency, &local(), "reserved", Some(3), 4);
+        let other = share(&concurrency, &local(), "other", Some(1), 4);
+        let rest = share(&concurrency, &local(), "rest", None, 4);
+        let (rest_slots, exceeded) = fill(&rest).await;
+        assert_eq!((rest_slots.len(), exceeded), (6, Exceeded::Account));
+        let (reserved_slots, exceeded) = fill(&reserved).await;
+        assert_eq!((reserved_slots.len(), exceeded), (3, Exceeded::Function));
+        let (other_slots, exceeded) = fill(&other).await;
+        assert_eq!((other_slots.len(), exceeded), (1, Exceeded::Function));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reservation_of_none_throttles_at_once() {
+        let before = tokio::time::Instant::now();
+        let (slots, exceeded) = fill(&share(&Concurrency::new(10), &local(), "off", Some(0), 0)).await;
+        assert_eq!((slots.len(), exceeded), (0, Exceeded::Function));
+        assert_eq!(tokio::time::Instant::now(), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_limit_counts_what_runs_already() {
+        let concurrency = Concurrency::new(10);
+        let (_running, _) = fill(&share(&concurrency, &local(), "a", Some(3), 3)).await;
+        let (more, _) = fill(&share(&concurrency, &local(), "a", Some(5), 5)).await;
+        assert_eq!(more.len(), 2);
+        assert!(share(&concurrency, &local(), "a", Some(1), 1).slot().await.is_err());
+        let (unreserved, _) = fill(&share(&concurrency, &local(), "a", None, 0)).await;
+        assert_eq!(unreserved.len(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slots_that_free_in_a_moment_are_waited_for() {
+        let share = share(&Concurrency::new(2), &local(), "a", None, 0);
+        let taken = fill(&share).await;
         let free = async {
             tokio::task::yield_now().await;
             drop(taken);
         };
-        let (next, ()) = tokio::join!(concurrency.slot(&scope), free);
-        assert!(next.is_some());
+        let (first, second, ()) = tokio::join!(share.slot(), share.slot(), free);
+        assert!(first.is_ok() && second.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_limit_holds_when_many_come_and_go() {
+        const LIMIT: usize = 3;
+        let share = share(&Concurrency::new(3), &local(), "a", None, 0);
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let share = share.clone();
+            tasks.spawn(async move {
+                for _ in 0..500 {
+                    if let Ok(slot) = share.slot().await {
+                        assert!(share.room.running.load(Ordering::SeqCst) <= LIMIT);
+                        tokio::task::yield_now().await;
+                        drop(slot);
+                    }
+                }
+            });
+        }
+        tasks.join_all().await;
+        assert_eq!(share.room.running.load(Ordering::SeqCst), 0);
+        assert_eq!(fill(&share).await.0.len(), LIMIT);
     }
 }

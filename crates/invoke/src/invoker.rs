@@ -8,7 +8,7 @@ use firelet_pool::{Group, Invocation, Lease, LeaseError, Outcome, Pool, Undelive
 use firelet_store::{FunctionVersion, State, Store};
 use firelet_types::{Chance, Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, limits};
 
-use crate::concurrency::{Concurrency, Slot};
+use crate::concurrency::{Concurrency, Exceeded, Slot};
 use crate::routing::{Route, Routing};
 use crate::{payload, trace};
 
@@ -85,9 +85,12 @@ pub enum Error {
         /// Bytes allowed.
         limit: usize,
     },
-    /// The account runs as many invocations as it may.
+    /// The account runs as many invocations of functions without reserved concurrency as it may.
     #[error("Rate Exceeded.")]
     ConcurrencyExceeded,
+    /// The function runs as many invocations as are reserved for it.
+    #[error("Rate Exceeded.")]
+    ReservedConcurrencyExceeded,
     /// The function cannot be invoked in the state it is in.
     #[error(
         "The operation cannot be performed at this time. The function is currently in the following state: {0}"
@@ -119,10 +122,18 @@ pub enum Error {
     },
 }
 
+impl From<Exceeded> for Error {
+    fn from(exceeded: Exceeded) -> Self {
+        match exceeded {
+            Exceeded::Account => Self::ConcurrencyExceeded,
+            Exceeded::Function => Self::ReservedConcurrencyExceeded,
+        }
+    }
+}
+
 /// Invokes functions.
 pub struct Invoker {
     routing: Routing,
-    concurrency: Concurrency,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
 }
@@ -137,8 +148,9 @@ impl Invoker {
         clock: Arc<dyn Clock>,
         chance: Chance,
     ) -> Self {
-        let routing = Routing::new(Arc::clone(&store), pool, chance);
-        Self { routing, concurrency: Concurrency::new(options.concurrent_executions), store, clock }
+        let concurrency = Concurrency::new(options.concurrent_executions);
+        let routing = Routing::new(Arc::clone(&store), pool, concurrency, chance);
+        Self { routing, store, clock }
     }
 
     /// Runs the function and waits for its answer.
@@ -154,7 +166,7 @@ impl Invoker {
         };
         let route = self.invocable(&arn).await?;
         request.payload = self.check_payload(request.payload)?;
-        let slot = self.concurrency.slot(&request.scope).await.ok_or(Error::ConcurrencyExceeded)?;
+        let slot = route.share.slot().await?;
         self.run(route, request, arn, slot).await
     }
 
@@ -194,7 +206,7 @@ impl Invoker {
             loop {
                 let route = self.find(arn)?;
                 if !matches!(route.function.state, State::Pending(_)) || changes.changed().await.is_err() {
-                    return Ok(route);
+                    return Ok::<_, Error>(route);
                 }
             }
         };

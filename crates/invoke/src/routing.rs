@@ -10,6 +10,8 @@ use firelet_store::{Alias, FunctionVersion, Store, Version};
 use firelet_types::{Chance, FunctionName, Qualifier, Scope};
 use parking_lot::RwLock;
 
+use crate::concurrency::{Concurrency, Share};
+
 /// Look-ups kept at once; beyond that all are forgotten.
 const ROUTES: usize = 65_536;
 
@@ -23,6 +25,8 @@ pub(crate) struct Route {
     pub(crate) function: Arc<FunctionVersion>,
     /// Its environments.
     pub(crate) group: Arc<Group>,
+    /// How many of its invocations may run.
+    pub(crate) share: Share,
     /// The store's generation at which this was true.
     generation: u64,
 }
@@ -31,6 +35,7 @@ pub(crate) struct Route {
 pub(crate) struct Routing {
     store: Arc<Store>,
     pool: Pool,
+    concurrency: Concurrency,
     chance: Chance,
     routes: Kept<Version, Route>,
     /// Each with the store's generation at which it was true.
@@ -38,8 +43,9 @@ pub(crate) struct Routing {
 }
 
 impl Routing {
-    pub(crate) fn new(store: Arc<Store>, pool: Pool, chance: Chance) -> Self {
-        Self { store, pool, chance, routes: RwLock::default(), aliases: RwLock::default() }
+    pub(crate) fn new(store: Arc<Store>, pool: Pool, concurrency: Concurrency, chance: Chance) -> Self {
+        let (routes, aliases) = (RwLock::default(), RwLock::default());
+        Self { store, pool, concurrency, chance, routes, aliases }
     }
 
     /// The environments of this node.
@@ -80,11 +86,15 @@ impl Routing {
         {
             return Ok(Some(route.clone()));
         }
-        let Some(function) = self.store.functions().get(scope, name, version)? else {
+        let functions = self.store.functions();
+        let (Some(function), Some(reserved)) =
+            (functions.get(scope, name, version)?, functions.reservations(scope, name)?)
+        else {
             self.routes.write().remove(&key);
             return Ok(None);
         };
-        let route = Route { group: self.pool.group(&function), function, generation };
+        let share = self.concurrency.share(scope, name, reserved);
+        let route = Route { group: self.pool.group(&function), function, share, generation };
         keep(&self.routes, key, route.clone());
         Ok(Some(route))
     }

@@ -4,6 +4,7 @@
 //! after the other inside the writer, so a rule that looks before it changes cannot be overtaken.
 
 mod alias;
+mod concurrency;
 mod entry;
 mod event_invoke_config;
 mod policy;
@@ -23,6 +24,7 @@ use crate::definition::Definition;
 use crate::error::Error;
 
 pub use alias::Alias;
+pub use concurrency::Reservations;
 pub use entry::Entry;
 pub use event_invoke_config::EventInvokeConfig;
 pub use policy::PolicyResource;
@@ -117,6 +119,8 @@ pub struct Usage {
     pub functions: u64,
     /// Bytes of the deployment packages of all versions, each counted.
     pub code_bytes: u64,
+    /// Executions that functions reserve for themselves.
+    pub reserved_concurrency: u64,
 }
 
 /// Which versions a list shows.

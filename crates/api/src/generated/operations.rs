@@ -407,13 +407,14 @@ impl Operation {
     pub const fn implemented(self) -> bool {
         matches!(
             self, Self::AddPermission | Self::CreateAlias | Self::CreateFunction |
-            Self::DeleteAlias | Self::DeleteFunction |
+            Self::DeleteAlias | Self::DeleteFunction | Self::DeleteFunctionConcurrency |
             Self::DeleteFunctionEventInvokeConfig | Self::GetAccountSettings |
-            Self::GetAlias | Self::GetFunction | Self::GetFunctionConfiguration |
-            Self::GetFunctionEventInvokeConfig | Self::GetPolicy | Self::Invoke |
-            Self::ListAliases | Self::ListFunctionEventInvokeConfigs |
-            Self::ListFunctions | Self::ListTags | Self::ListVersionsByFunction |
-            Self::PublishVersion | Self::PutFunctionEventInvokeConfig |
+            Self::GetAlias | Self::GetFunction | Self::GetFunctionConcurrency |
+            Self::GetFunctionConfiguration | Self::GetFunctionEventInvokeConfig |
+            Self::GetPolicy | Self::Invoke | Self::ListAliases |
+            Self::ListFunctionEventInvokeConfigs | Self::ListFunctions | Self::ListTags |
+            Self::ListVersionsByFunction | Self::PublishVersion |
+            Self::PutFunctionConcurrency | Self::PutFunctionEventInvokeConfig |
             Self::RemovePermission | Self::TagResource | Self::UntagResource |
             Self::UpdateAlias | Self::UpdateFunctionCode |
             Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig

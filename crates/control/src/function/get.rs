@@ -7,13 +7,14 @@ use firelet_store::{FunctionVersion, Version};
 use firelet_types::{Qualifier, Scope};
 
 use crate::code_link;
+use crate::concurrency;
 use crate::control::Control;
 use crate::describe::{Detail, describe};
 use crate::error::Error;
 use crate::name::{Target, resolve};
 
 impl Control {
-    /// A function or a version of it: its configuration, its tags, and a link to its code below `base_url`.
+    /// A function or a version of it: its configuration, tags and reserved concurrency, and a link to its code below `base_url`.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html>.
     ///
@@ -28,6 +29,7 @@ impl Control {
         let target = resolve(scope, &request.function_name, request.qualifier.as_deref())?;
         let record = self.find(&target)?;
         let tags = self.store.functions().tags(scope, &record.name)?.filter(|tags| !tags.is_empty());
+        let reserved = self.store.functions().reservations(scope, &record.name)?.unwrap_or_default();
         let link = code_link::make(&self.sealer, base_url, &record.definition.code.sha256, self.clock.now());
         Ok(model::GetFunctionResponse {
             configuration: Some(describe(&record, target.qualifier, Detail::Full)),
@@ -38,6 +40,7 @@ impl Control {
                 ..model::FunctionCodeLocation::default()
             }),
             tags,
+            concurrency: reserved.of_function.map(|reserved| concurrency::describe(Some(reserved))),
             ..model::GetFunctionResponse::default()
         })
     }

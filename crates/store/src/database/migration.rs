@@ -13,7 +13,8 @@ const APPLICATION_ID: i32 = 0x666c_6574;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_functions.sql"),
     include_str!("../../migrations/0002_policies.sql"),
-    include_str!("../../migrations/0007_event_invoke_configs.sql"),
+    include_str!("../../migrations/0003_event_invoke_configs.sql"),
+    include_str!("../../migrations/0004_function_settings.sql"),
 ];
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {

@@ -13,8 +13,8 @@ use super::{FunctionVersion, PolicyResource, Usage, Version};
 /// A name in a scope, and the function that has it, if there is one.
 pub struct Entry<'a> {
     pub(super) connection: &'a Connection,
-    scope: Scope,
-    name: FunctionName,
+    pub(super) scope: Scope,
+    pub(super) name: FunctionName,
     pub(super) function: Option<FunctionRow>,
 }
 

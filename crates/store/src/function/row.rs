@@ -124,10 +124,10 @@ pub(super) fn tags(connection: &Connection, function: i64) -> Result<BTreeMap<St
 pub(super) fn usage(connection: &Connection, scope: &Scope) -> Result<Usage, Error> {
     let step = "read the totals of an account";
     let found = connection
-        .prepare_cached("SELECT functions, code_bytes FROM usage WHERE account = ?1 AND region = ?2")
+        .prepare_cached("SELECT functions, code_bytes, reserved_concurrency FROM usage WHERE account = ?1 AND region = ?2")
         .map_err(Error::database(step))?
         .query_row(params![scope.account.as_str(), scope.region.as_str()], |row| {
-            Ok(Usage { functions: row.get(0)?, code_bytes: row.get(1)? })
+            Ok(Usage { functions: row.get(0)?, code_bytes: row.get(1)?, reserved_concurrency: row.get(2)? })
         })
         .optional()
         .map_err(Error::database(step))?;

@@ -159,7 +159,8 @@ async fn totals_follow_every_change() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let check = |functions, code_bytes| {
-        assert_eq!(store.functions().usage(&scope()).unwrap(), Usage { functions, code_bytes });
+        let expected = Usage { functions, code_bytes, ..Usage::default() };
+        assert_eq!(store.functions().usage(&scope()).unwrap(), expected);
     };
     check(0, 0);
     put(&store, &record("a", Version::Latest, 10)).await;
@@ -203,6 +204,40 @@ async fn tags_go_with_their_function() {
     store.functions().update(&scope(), &first.name, |entry| entry.delete()).await.unwrap();
     put(&store, &first).await;
     assert_eq!(store.functions().tags(&scope(), &first.name).unwrap(), Some(BTreeMap::new()));
+}
+
+#[tokio::test]
+async fn reservations_follow_every_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let check = |store: &Store, name: &str, of_function, in_account| {
+        let found = store.functions().reservations(&scope(), &name.parse().unwrap()).unwrap();
+        assert_eq!(found, Some(Reservations { of_function, in_account }));
+        assert_eq!(store.functions().usage(&scope()).unwrap().reserved_concurrency, in_account);
+    };
+    assert_eq!(store.functions().reservations(&scope(), &"a".parse().unwrap()).unwrap(), None);
+    for name in ["a", "b"] {
+        put(&store, &record(name, Version::Latest, 1)).await;
+        check(&store, name, None, 0);
+    }
+    for (name, reserved, of_function, in_account) in [
+        ("a", Some(5), Some(5), 5),
+        ("b", Some(0), Some(0), 5),
+        ("b", Some(7), Some(7), 12),
+        ("a", Some(2), Some(2), 9),
+        ("a", None, None, 7),
+    ] {
+        let set = move |entry: &mut Entry<'_>| -> Result<(), Error> { entry.set_reservation(reserved) };
+        store.functions().update(&scope(), &name.parse().unwrap(), set).await.unwrap();
+        check(&store, name, of_function, in_account);
+    }
+    drop(store);
+    let store = open(&folder);
+    check(&store, "b", Some(7), 7);
+    put(&store, &record("b", Version::Latest, 2)).await;
+    check(&store, "b", Some(7), 7);
+    store.functions().update(&scope(), &"b".parse().unwrap(), |entry| entry.delete()).await.unwrap();
+    check(&store, "a", None, 0);
 }
 
 #[tokio::test]
