@@ -59,6 +59,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::CreateFunction => call.answer(control.create_function(scope, call.decode()?).await),
         Operation::DeleteAlias => call.done(control.delete_alias(scope, call.decode()?).await),
         Operation::DeleteFunction => call.answer(control.delete_function(scope, call.decode()?).await),
+        Operation::DeleteFunctionConcurrency => {
+            call.done(control.delete_function_concurrency(scope, call.decode()?).await)
+        }
         Operation::DeleteFunctionEventInvokeConfig => {
             call.done(control.delete_function_event_invoke_config(scope, call.decode()?).await)
         }
@@ -68,6 +71,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::GetAlias => call.answer(control.get_alias(scope, call.decode()?).await),
         Operation::GetFunction => {
             call.answer(control.get_function(scope, call.decode()?, &call.base_url).await)
+        }
+        Operation::GetFunctionConcurrency => {
+            call.answer(control.get_function_concurrency(scope, call.decode()?).await)
         }
         Operation::GetFunctionConfiguration => {
             call.answer(control.get_function_configuration(scope, call.decode()?).await)
@@ -86,6 +92,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.list_versions_by_function(scope, call.decode()?).await)
         }
         Operation::PublishVersion => call.answer(control.publish_version(scope, call.decode()?).await),
+        Operation::PutFunctionConcurrency => {
+            call.answer(control.put_function_concurrency(scope, call.decode()?).await)
+        }
         Operation::PutFunctionEventInvokeConfig => {
             call.answer(control.put_function_event_invoke_config(scope, call.decode()?).await)
         }
@@ -101,15 +110,6 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::UpdateFunctionEventInvokeConfig => {
             call.answer(control.update_function_event_invoke_config(scope, call.decode()?).await)
-        }
-        Operation::DeleteFunctionConcurrency => {
-            call.done(control.delete_function_concurrency(scope, call.decode()?).await)
-        }
-        Operation::GetFunctionConcurrency => {
-            call.answer(control.get_function_concurrency(scope, call.decode()?).await)
-        }
-        Operation::PutFunctionConcurrency => {
-            call.answer(control.put_function_concurrency(scope, call.decode()?).await)
         }
         operation => Err(ApiError::not_implemented(operation)),
     }
