@@ -7,6 +7,14 @@ use std::time::Duration;
 
 /// Characters of a function's bare name.
 pub const FUNCTION_NAME_CHARACTERS: usize = 64;
+/// Characters of a layer's name.
+pub const LAYER_NAME_CHARACTERS: usize = 140;
+/// Layers of one function.
+pub const LAYERS_PER_FUNCTION: usize = 5;
+/// Layers, or versions of a layer, on one page of a list.
+pub const LAYERS_PER_PAGE: usize = 50;
+/// Bytes of the policy of a resource.
+pub const POLICY_BYTES: usize = 20_480;
 /// Bytes of a synchronous request payload.
 pub const REQUEST_PAYLOAD_BYTES: usize = 6_291_456;
 /// Bytes of a synchronous response payload: 6 MiB and 100 bytes.
