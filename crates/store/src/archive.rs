@@ -4,6 +4,7 @@
 //! ever written through a link; no number in the archive is believed before the bytes were counted. A package
 //! that [`check`] accepts is one that [`unpack`] can unpack.
 
+mod merge;
 mod path;
 mod plan;
 mod survey;
@@ -15,6 +16,8 @@ use std::fs;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
+use firelet_types::CodeSha256;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -139,15 +142,42 @@ pub fn check(zip: &[u8], limits: &Limits) -> Result<Summary, ArchiveError> {
 /// What is wrong with the archive, or why the disk did not take it; `directory` is then not there.
 pub fn unpack(zip: &[u8], directory: &Path, limits: &Limits) -> Result<Summary, ArchiveError> {
     let (mut archive, plan) = read(zip, limits)?;
+    publish(directory, |unfinished| tree::write(&mut archive, &plan, unfinished, limits))
+}
+
+/// Lays unpacked trees over one another, the later over the earlier, into `directory`, which appears only when it is
+/// complete. Files are shared with the trees that they come from.
+///
+/// # Errors
+/// When the disk did not take it, or a tree cannot be read; `directory` is then not there.
+pub fn merge(trees: &[PathBuf], directory: &Path) -> Result<(), ArchiveError> {
+    publish(directory, |unfinished| merge::write(trees, unfinished))
+}
+
+/// Has `write` make a tree under a name of its own, and gives it that of `directory` when it is complete.
+fn publish<T>(
+    directory: &Path,
+    write: impl FnOnce(&Path) -> Result<T, ArchiveError>,
+) -> Result<T, ArchiveError> {
     let parent = directory.parent().unwrap_or_else(|| Path::new("."));
     let unfinished = parent.join(format!("{UNFINISHED}{}", Uuid::new_v4().simple()));
-    let result = tree::write(&mut archive, &plan, &unfinished, limits)
-        .and_then(|summary| tree::publish(&unfinished, directory).map(|()| summary));
+    let result =
+        write(&unfinished).and_then(|written| tree::publish(&unfinished, directory).map(|()| written));
     if result.is_err() {
         // The first error is the one to report; what cannot be removed now is swept at the next start.
         let _ = fs::remove_dir_all(&unfinished);
     }
     result
+}
+
+/// A digest of the list of packages, to name what is merged from them.
+#[must_use]
+pub fn list_digest(packages: &[CodeSha256]) -> CodeSha256 {
+    let mut hash = Sha256::new();
+    for package in packages {
+        hash.update(package.hex());
+    }
+    CodeSha256::from_bytes(hash.finalize().into())
 }
 
 /// Removes what unpackings that were interrupted left in `parent`.

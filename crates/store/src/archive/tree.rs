@@ -51,7 +51,7 @@ fn is_taken(error: &io::Error) -> bool {
 }
 
 /// Permissions are set on what was made, so that the process's umask has no say.
-fn create_directory(path: &Path) -> Result<(), ArchiveError> {
+pub(super) fn create_directory(path: &Path) -> Result<(), ArchiveError> {
     let create = || {
         fs::create_dir(path)?;
         fs::set_permissions(path, Permissions::from_mode(DIRECTORY_MODE))
@@ -73,7 +73,7 @@ fn write_file(
     Ok(size)
 }
 
-fn write_error(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError + use<> {
+pub(super) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError + use<> {
     let path: PathBuf = path.to_owned();
     move |source| ArchiveError::Write { path, source }
 }
