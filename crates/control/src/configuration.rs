@@ -7,10 +7,11 @@ use firelet_store::Definition;
 use firelet_store::definition::{
     Architecture, Code, LogFormat, Logging, Network, PackageType, SnapStart, Tracing,
 };
-use firelet_types::{CodeSha256, Region, Scope};
+use firelet_types::{CodeSha256, Scope};
 
 use crate::environment;
 use crate::error::{Error, InvalidParameter};
+use crate::layer::attach;
 use crate::quota::Quotas;
 use crate::runtime;
 
@@ -19,8 +20,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 const DEFAULT_EPHEMERAL_STORAGE_MEGABYTES: u32 = 512;
 const DEFAULT_LOG_LEVEL: &str = "INFO";
 /// Stands for the code of a new function until its package is stored.
-const NO_CODE: Code = Code { sha256: CodeSha256::from_bytes([0; 32]), size_bytes: 0 };
-const LAYERS: usize = 5;
+const NO_CODE: Code = Code { sha256: CodeSha256::from_bytes([0; 32]), size_bytes: 0, unzipped_bytes: 0 };
 
 /// What CreateFunction and UpdateFunctionConfiguration have in common. A member that is none changes nothing.
 #[derive(Default)]
@@ -104,9 +104,11 @@ impl Changes {
         })
     }
 
-    /// Applies the changes to `definition`, or finds what is wrong with them.
+    /// Applies the changes to `definition`, or finds what is wrong with them. The layers stay as they are: whoever
+    /// stores the definition attaches them in the same step.
     pub(crate) fn apply(self, definition: Definition, context: &Context<'_>) -> Result<Definition, Error> {
         let Self { runtime, handler, role, description, .. } = self;
+        attach::check_names(self.layers.as_deref().unwrap_or_default(), &context.scope.region)?;
         let runtime = runtime.as_ref().map(runtime::parse).transpose()?.or(definition.runtime);
         let environment = match self.environment {
             Some(environment) => Some(environment::parse(environment.variables.unwrap_or_default())?),
@@ -127,7 +129,6 @@ impl Changes {
             environment,
             logging: logging(self.logging, definition.logging),
             tracing: tracing(self.tracing.as_ref(), definition.tracing),
-            layers: layers(self.layers, definition.layers, &context.scope.region)?,
             network: self.vpc.map(network).or(definition.network),
             dead_letter_target: clearable(
                 self.dead_letter.map(|config| config.target_arn.unwrap_or_default()),
@@ -285,20 +286,5 @@ const fn snap_start(change: Option<&model::SnapStart>, before: SnapStart) -> Sna
         }
         Some(model::SnapStart { apply_on: Some(model::SnapStartApplyOn::None) }) => SnapStart::None,
         _ => before,
-    }
-}
-
-/// Judges a list of layers. There is no way to publish a layer yet, so none that is named exists.
-fn layers(change: Option<Vec<String>>, before: Vec<String>, region: &Region) -> Result<Vec<String>, Error> {
-    let Some(layers) = change else { return Ok(before) };
-    if layers.len() > LAYERS {
-        return Err(InvalidParameter::LayerCount.into());
-    }
-    if layers.iter().any(|arn| arn.split(':').nth(3).is_some_and(|theirs| theirs != region.as_str())) {
-        return Err(InvalidParameter::LayerRegion { region: region.clone() }.into());
-    }
-    match layers.into_iter().next() {
-        Some(arn) => Err(InvalidParameter::LayerMissing { arn }.into()),
-        None => Ok(Vec::new()),
     }
 }

@@ -1,7 +1,9 @@
 //! From a stored record to the `FunctionConfiguration` of the API.
 
 use firelet_api::model;
-use firelet_store::definition::{Architecture, LogFormat, Logging, Network, PackageType, SnapStart, Tracing};
+use firelet_store::definition::{
+    Architecture, Layer, LogFormat, Logging, Network, PackageType, SnapStart, Tracing,
+};
 use firelet_store::{Definition, FunctionVersion, LastUpdate, State};
 use firelet_types::{FunctionArn, Qualifier};
 
@@ -129,9 +131,13 @@ const fn tracing(tracing: Tracing) -> model::TracingMode {
     }
 }
 
-fn layers(arns: &[String]) -> Option<Vec<model::Layer>> {
-    let layers = arns.iter().map(|arn| model::Layer { arn: Some(arn.clone()), ..model::Layer::default() });
-    (!arns.is_empty()).then(|| layers.collect())
+fn layers(layers: &[Layer]) -> Option<Vec<model::Layer>> {
+    let shown = layers.iter().map(|layer| model::Layer {
+        arn: Some(layer.arn.to_string()),
+        code_size: Some(i64::try_from(layer.code.size_bytes).unwrap_or(i64::MAX)),
+        ..model::Layer::default()
+    });
+    (!layers.is_empty()).then(|| shown.collect())
 }
 
 /// No snapshot is made of any version, so there is nothing that could be on.

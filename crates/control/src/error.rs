@@ -9,6 +9,8 @@ use crate::permission::PolicyError;
 
 use crate::concurrency::ConcurrencyError;
 
+use crate::layer::LayerError;
+
 /// The text for failures that are not the caller's, and for which AWS has no other words.
 const INTERNAL: &str = "An error occurred and the request cannot be processed.";
 
@@ -83,6 +85,9 @@ pub enum Error {
         /// What the caller asked for.
         feature: &'static str,
     },
+    /// What is wrong about layers; each variant names its kind.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
     /// A link to a function's code that is not good.
     #[error(transparent)]
     CodeLink(#[from] CodeLinkError),

@@ -1,4 +1,5 @@
-//! The rules for functions, their code, versions, aliases, policies and tags: what Lambda takes, what it refuses and in which words.
+//! The rules for functions and what hangs on them, for layers and code: what Lambda takes, what it refuses and in which
+//! words.
 //!
 //! A request comes in decoded and checked against the model, and leaves as the answer of the model or as an
 //! [`Error`]. The crate knows no HTTP and no SQL, and never calls what runs functions: it stores the wanted state,
@@ -19,6 +20,7 @@ mod environment;
 mod error;
 mod event_invoke_config;
 mod function;
+mod layer;
 mod list;
 mod marker;
 mod package;
@@ -34,6 +36,7 @@ pub use code_source::{CodeSource, CodeSourceError, CodeSourceOptions, Credential
 pub use concurrency::ConcurrencyError;
 pub use control::{Control, Options};
 pub use error::{CodeLinkError, Conflict, Error, InvalidParameter, NotFound};
+pub use layer::LayerError;
 pub use name::Target;
 pub use permission::PolicyError;
 pub use quota::Quotas;

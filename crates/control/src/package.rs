@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use firelet_api::model;
 use firelet_store::archive::{self, ArchiveError, Limits};
+use firelet_store::definition::Code;
 use firelet_store::{Blob, Store};
 
 use crate::error::{Error, InvalidParameter};
@@ -20,6 +21,16 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) fn of_creation(code: model::FunctionCode) -> Result<Self, Error> {
         parse(code.zip_file, code.s3_bucket, code.s3_key, code.s3_object_version, code.s3_object_storage_mode)
+    }
+
+    pub(crate) fn of_layer(content: model::LayerVersionContentInput) -> Result<Self, Error> {
+        parse(
+            content.zip_file,
+            content.s3_bucket,
+            content.s3_key,
+            content.s3_object_version,
+            content.s3_object_storage_mode,
+        )
     }
 
     pub(crate) fn of_update(request: &model::UpdateFunctionCodeRequest) -> Result<Self, Error> {
@@ -63,8 +74,8 @@ pub(crate) fn check_zipped_size(zip: &Bytes, quotas: &Quotas) -> Result<(), Erro
     Ok(())
 }
 
-/// Checks a package entry by entry, away from the threads that serve requests.
-pub(crate) async fn check(zip: Bytes, quotas: &Quotas) -> Result<(), Error> {
+/// Checks a package entry by entry, away from the threads that serve requests; answers how large it is unpacked.
+pub(crate) async fn check(zip: Bytes, quotas: &Quotas) -> Result<u64, Error> {
     if zip.is_empty() {
         return Err(InvalidParameter::EmptyZip.into());
     }
@@ -72,7 +83,7 @@ pub(crate) async fn check(zip: Bytes, quotas: &Quotas) -> Result<(), Error> {
     let limits = Limits { unzipped_bytes: limit.saturating_sub(1), ..Limits::default() };
     let check = move || archive::check(&zip, &limits);
     match tokio::task::spawn_blocking(check).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(summary)) => Ok(summary.unzipped_bytes),
         Ok(Err(ArchiveError::Empty)) => Err(InvalidParameter::EmptyZip.into()),
         Ok(Err(ArchiveError::TooLarge { .. })) => Err(InvalidParameter::UnzippedSize { limit }.into()),
         Ok(Err(error)) => Err(InvalidParameter::Unzip(error).into()),
@@ -80,7 +91,17 @@ pub(crate) async fn check(zip: Bytes, quotas: &Quotas) -> Result<(), Error> {
     }
 }
 
+/// A package that is checked and stored.
+#[derive(Debug)]
+pub(crate) struct Package {
+    /// What a record says of it.
+    pub(crate) code: Code,
+    _blob: Blob,
+}
+
 /// Stores a checked package; it stays while the answer is held or a record names it.
-pub(crate) async fn keep(store: &Store, zip: Bytes) -> Result<Blob, Error> {
-    Ok(store.blobs().put(zip).await?)
+pub(crate) async fn keep(store: &Store, zip: Bytes, unzipped_bytes: u64) -> Result<Package, Error> {
+    let blob = store.blobs().put(zip).await?;
+    let code = Code { sha256: blob.sha256, size_bytes: blob.size_bytes, unzipped_bytes };
+    Ok(Package { code, _blob: blob })
 }

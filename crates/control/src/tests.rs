@@ -9,6 +9,7 @@ mod code_source;
 mod concurrency;
 mod configuration;
 mod event_invoke_config;
+mod layers;
 mod list;
 mod names;
 mod permissions;

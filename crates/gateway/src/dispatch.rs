@@ -111,6 +111,27 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::UpdateFunctionEventInvokeConfig => {
             call.answer(control.update_function_event_invoke_config(scope, call.decode()?).await)
         }
+        Operation::AddLayerVersionPermission => {
+            call.answer(control.add_layer_version_permission(scope, call.decode()?).await)
+        }
+        Operation::DeleteLayerVersion => call.done(control.delete_layer_version(scope, call.decode()?).await),
+        Operation::GetLayerVersion => {
+            call.answer(control.get_layer_version(scope, call.decode()?, &call.base_url).await)
+        }
+        Operation::GetLayerVersionByArn => {
+            call.answer(control.get_layer_version_by_arn(scope, call.decode()?, &call.base_url).await)
+        }
+        Operation::GetLayerVersionPolicy => {
+            call.answer(control.get_layer_version_policy(scope, call.decode()?).await)
+        }
+        Operation::ListLayerVersions => call.answer(control.list_layer_versions(scope, call.decode()?).await),
+        Operation::ListLayers => call.answer(control.list_layers(scope, call.decode()?).await),
+        Operation::PublishLayerVersion => {
+            call.answer(control.publish_layer_version(scope, call.decode()?, &call.base_url).await)
+        }
+        Operation::RemoveLayerVersionPermission => {
+            call.done(control.remove_layer_version_permission(scope, call.decode()?).await)
+        }
         operation => Err(ApiError::not_implemented(operation)),
     }
 }

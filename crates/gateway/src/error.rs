@@ -5,7 +5,7 @@
 use firelet_api::model::ThrottleReason;
 use firelet_api::{ApiError, ErrorKind};
 use firelet_auth::Error as AuthError;
-use firelet_control::{ConcurrencyError, Error as ControlError, PolicyError};
+use firelet_control::{ConcurrencyError, Error as ControlError, LayerError, PolicyError};
 use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
 
 /// Seconds after which a throttled caller may try again.
@@ -43,6 +43,7 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
             return ApiError::new(ErrorKind::InvalidParameterValueException, error.to_string())
                 .without_type();
         }
+        ControlError::Layer(error) => layer_kind(error),
         ControlError::Store(source) => {
             log("the control plane", source);
             ErrorKind::ServiceException
@@ -63,6 +64,22 @@ fn from_policy(error: &PolicyError) -> ErrorKind {
             log("the control plane", error);
             ErrorKind::ServiceException
         }
+    }
+}
+
+const fn layer_kind(error: &LayerError) -> ErrorKind {
+    match error {
+        LayerError::VersionNumber | LayerError::SameLayer { .. } | LayerError::CombinedSize { .. } => {
+            ErrorKind::InvalidParameterValueException
+        }
+        LayerError::Missing
+        | LayerError::VersionMissing { .. }
+        | LayerError::NoPolicy
+        | LayerError::StatementMissing { .. } => ErrorKind::ResourceNotFoundException,
+        LayerError::StatementExists { .. } => ErrorKind::ResourceConflictException,
+        LayerError::PolicyRevision => ErrorKind::PreconditionFailedException,
+        LayerError::PolicySize { .. } => ErrorKind::PolicyLengthExceededException,
+        LayerError::Denied { .. } => ErrorKind::AccessDeniedException,
     }
 }
 

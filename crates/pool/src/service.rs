@@ -335,6 +335,8 @@ impl Maker {
         let runtime = definition.runtime.as_deref().unwrap_or_default();
         let interpreter = self.catalogue.interpreter(runtime).await.map_err(LeaseError::Runtime)?;
         let code = self.code.directory(&definition.code.sha256).await.map_err(LeaseError::Code)?;
+        let layers: Vec<_> = definition.layers.iter().map(|layer| layer.code.sha256).collect();
+        let layers = self.code.merged(&layers).await.map_err(LeaseError::Code)?;
         let json_log_level = match &definition.logging.format {
             LogFormat::Text => None,
             LogFormat::Json { application_level, .. } => Some(application_level.clone()),
@@ -346,6 +348,7 @@ impl Maker {
             handler: definition.handler.clone().unwrap_or_default(),
             interpreter,
             code,
+            layers,
             memory_megabytes: definition.memory_megabytes,
             ephemeral_storage_megabytes: definition.ephemeral_storage_megabytes,
             timeout: definition.timeout,

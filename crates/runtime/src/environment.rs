@@ -67,6 +67,8 @@ pub struct Function {
     pub interpreter: Arc<Interpreter>,
     /// The folder with the unpacked code.
     pub code: PathBuf,
+    /// The folder with the unpacked layers, laid over one another; none for a function without layers.
+    pub layers: Option<PathBuf>,
     /// Memory in MB.
     pub memory_megabytes: u32,
     /// Size of `/tmp` in MB.
@@ -311,6 +313,7 @@ pub(crate) mod tests {
             handler: "app.handler".into(),
             interpreter: Arc::new(interpreter),
             code: PathBuf::new(),
+            layers: None,
             memory_megabytes: 128,
             ephemeral_storage_megabytes: 512,
             timeout: Duration::from_secs(3),

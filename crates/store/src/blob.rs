@@ -155,7 +155,11 @@ impl Blobs {
         let step = "look for the users of a package";
         self.database.read(|connection| {
             connection
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM version WHERE code_sha256 = ?1)")
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM version WHERE code_sha256 = ?1)
+                         OR EXISTS (SELECT 1 FROM layer_version WHERE code_sha256 = ?1)
+                         OR EXISTS (SELECT 1 FROM version_layer WHERE code_sha256 = ?1)",
+                )
                 .and_then(|mut statement| statement.query_row([sha256.hex()], |row| row.get(0)))
                 .map_err(Error::database(step))
         })

@@ -55,7 +55,7 @@ fn write_for_ever(path: &Path) -> ! {
         let name = format!("function-{number}");
         let result: Result<(), Error> = runtime.block_on(async {
             let blob = store.blobs().put(Bytes::from(name.clone())).await?;
-            let code = Code { sha256: blob.sha256, size_bytes: blob.size_bytes };
+            let code = Code { sha256: blob.sha256, size_bytes: blob.size_bytes, unzipped_bytes: 0 };
             let blank = record(&name, Version::Latest, 0);
             let record = FunctionVersion { definition: Definition { code, ..blank.definition }, ..blank };
             store.functions().update(&scope(), &record.name.clone(), move |entry| entry.put(&record)).await

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use firelet_types::CodeSha256;
+use firelet_types::{CodeSha256, LayerVersionArn};
 use serde::{Deserialize, Serialize};
 
 /// The configuration of one version of a function.
@@ -39,9 +39,9 @@ pub struct Definition {
     pub logging: Logging,
     /// Whether traces are sampled by the function itself.
     pub tracing: Tracing,
-    /// The ARNs of layer versions, in the order in which they are laid over one another.
+    /// Layer versions, in the order in which they are laid over one another.
     #[serde(default)]
-    pub layers: Vec<String>,
+    pub layers: Vec<Layer>,
     /// The network of the function; stays, with empty lists, after the function has left its network.
     #[serde(default)]
     pub network: Option<Network>,
@@ -98,6 +98,18 @@ pub struct Code {
     pub sha256: CodeSha256,
     /// The size of the zip.
     pub size_bytes: u64,
+    /// The size of all its files, unpacked; zero for what was stored before this was counted.
+    #[serde(default)]
+    pub unzipped_bytes: u64,
+}
+
+/// A layer version that a function uses, with all that running it takes: the layer itself may be deleted meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// The ARN by which the caller named it.
+    pub arn: LayerVersionArn,
+    /// Its content.
+    pub code: Code,
 }
 
 /// Where a function's logs go and what is in them.

@@ -8,14 +8,14 @@ mod concurrency;
 mod entry;
 mod event_invoke_config;
 mod policy;
-mod row;
+pub(crate) mod row;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use firelet_types::{FunctionName, RevisionId, Scope, Timestamp, VersionNumber};
+use firelet_types::{CodeSha256, FunctionName, RevisionId, Scope, Timestamp, VersionNumber};
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -271,6 +271,14 @@ impl Functions {
             let mut statement = connection.prepare_cached(&query).map_err(Error::database(step))?;
             row::decode_all(&mut statement, [], step)
         })
+    }
+
+    /// The packages of the layers of each version that has several, in their order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn layer_lists(&self) -> Result<HashSet<Vec<CodeSha256>>, Error> {
+        self.database.read(row::layer_lists)
     }
 
     /// Looks at a function and changes it, as one step that no other change can come between.

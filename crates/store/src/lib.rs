@@ -8,6 +8,7 @@ pub mod blob;
 pub mod changes;
 pub mod definition;
 pub mod function;
+pub mod layer;
 
 #[cfg(test)]
 mod crash;
@@ -21,4 +22,5 @@ pub use changes::Changes;
 pub use definition::Definition;
 pub use error::Error;
 pub use function::{Alias, FunctionVersion, Functions, LastUpdate, State, Usage, Version};
+pub use layer::{LayerVersion, Layers};
 pub use open::{Options, Store};

@@ -14,6 +14,7 @@ use crate::data_directory::DataDirectory;
 use crate::database::Database;
 use crate::error::Error;
 use crate::function::Functions;
+use crate::layer::Layers;
 
 /// Where the store keeps what it is given.
 #[derive(Debug, Clone)]
@@ -26,6 +27,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Store {
     functions: Functions,
+    layers: Layers,
     blobs: Blobs,
     changes: Arc<Changes>,
     // Last, so that the lock is given back after the database is closed.
@@ -42,13 +44,20 @@ impl Store {
         let changes = Arc::new(Changes::new());
         let database = Arc::new(Database::open(&directory.database(), Arc::clone(&changes))?);
         let blobs = Blobs::local(&directory.blobs(), Arc::clone(&database))?;
-        Ok(Self { functions: Functions::new(database), blobs, changes, directory })
+        let layers = Layers::new(Arc::clone(&database));
+        Ok(Self { functions: Functions::new(database), layers, blobs, changes, directory })
     }
 
     /// Functions with their versions and tags.
     #[must_use]
     pub const fn functions(&self) -> &Functions {
         &self.functions
+    }
+
+    /// Layers with their versions.
+    #[must_use]
+    pub const fn layers(&self) -> &Layers {
+        &self.layers
     }
 
     /// Deployment packages by their digest.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use firelet_api::model;
-use firelet_store::definition::Code;
 use firelet_store::function::Entry;
 use firelet_store::{Definition, FunctionVersion, State, Version};
 use firelet_types::limits::FUNCTION_NAME_CHARACTERS;
@@ -13,8 +12,10 @@ use crate::configuration::{self, Changes, clearable};
 use crate::control::Control;
 use crate::describe::{Detail, describe};
 use crate::error::{Conflict, Error, InvalidParameter};
+use crate::layer::attach;
 use crate::name::resolve;
 use crate::package::Source;
+use crate::quota::Quotas;
 use crate::tag;
 
 use super::creating;
@@ -25,11 +26,12 @@ struct Creation {
     scope: Scope,
     name: FunctionName,
     definition: Definition,
+    layers: Vec<String>,
     tags: BTreeMap<String, String>,
     publish: bool,
     revisions: [RevisionId; 2],
     now: Timestamp,
-    code_storage_bytes: u64,
+    quotas: Quotas,
 }
 
 impl Control {
@@ -49,26 +51,27 @@ impl Control {
         let tags = request.tags.unwrap_or_default();
         tag::check(&tags)?;
         let blank = configuration::blank(request.architectures.as_deref());
+        let layers = changes.layers.clone().unwrap_or_default();
         let definition = changes.apply(blank, &self.context(scope))?;
         let package_kms_key = clearable(request.code.source_kms_key_arn.clone(), None);
         if self.store.functions().get(scope, &name, Version::Latest)?.is_some() {
             return Err(Conflict::FunctionExists { name }.into());
         }
-        let blob = self.take_package(Source::of_creation(request.code)?).await?;
-        let code = Code { sha256: blob.sha256, size_bytes: blob.size_bytes };
+        let package = self.take_package(Source::of_creation(request.code)?).await?;
         let creation = Creation {
             scope: scope.clone(),
             name: name.clone(),
-            definition: Definition { code, package_kms_key, ..definition },
+            definition: Definition { code: package.code, package_kms_key, ..definition },
+            layers,
             tags,
             publish: request.publish.unwrap_or_default(),
             revisions: [self.new_revision(), self.new_revision()],
             now: self.clock.now(),
-            code_storage_bytes: self.quotas.code_storage_bytes,
+            quotas: self.quotas.clone(),
         };
         let created =
             self.store.functions().update(scope, &name, move |entry| create(entry, creation)).await?;
-        drop(blob);
+        drop(package);
         Ok(describe(&created, None, Detail::Full))
     }
 }
@@ -86,12 +89,15 @@ fn create(entry: &mut Entry<'_>, creation: Creation) -> Result<FunctionVersion, 
         return Err(Conflict::FunctionExists { name: creation.name }.into());
     }
     let [revision, published_revision] = creation.revisions;
+    let layers = attach::attach(entry, &creation.scope, creation.layers)?;
+    let definition = Definition { layers, ..creation.definition };
+    attach::check_size(&definition, &creation.quotas)?;
     let latest = FunctionVersion {
         scope: creation.scope,
         name: creation.name,
         version: Version::Latest,
         revision,
-        definition: creation.definition,
+        definition,
         state: State::Pending(creating()),
         last_update: None,
         last_modified: creation.now,
@@ -99,7 +105,7 @@ fn create(entry: &mut Entry<'_>, creation: Creation) -> Result<FunctionVersion, 
     entry.put(&latest)?;
     entry.set_tags(&creation.tags)?;
     let created = if creation.publish { publish(entry, &latest, published_revision)? } else { latest };
-    if entry.usage()?.code_bytes > creation.code_storage_bytes {
+    if entry.usage()?.code_bytes > creation.quotas.code_storage_bytes {
         return Err(Error::CodeStorageExceeded);
     }
     Ok(created)

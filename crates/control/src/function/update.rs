@@ -3,15 +3,17 @@
 use firelet_api::model;
 use firelet_store::definition::Code;
 use firelet_store::function::Entry;
-use firelet_store::{Blob, Definition, FunctionVersion, LastUpdate};
+use firelet_store::{Definition, FunctionVersion, LastUpdate};
 use firelet_types::{RevisionId, Scope, Timestamp};
 
 use crate::configuration::{Changes, Context, architecture, clearable};
 use crate::control::Control;
 use crate::describe::{Detail, describe};
 use crate::error::Error;
+use crate::layer::attach;
 use crate::name::{Target, resolve};
-use crate::package::{self, Source};
+use crate::package::{self, Package, Source};
+use crate::quota::Quotas;
 
 use super::publish::publish;
 use super::{creating, updatable};
@@ -32,12 +34,17 @@ impl Control {
         let name = target.unqualified_function()?;
         let seen = request.revision_id.clone();
         let changes = Changes::of_update(request)?;
+        let layers = changes.layers.clone();
         let (revision, now) = (self.new_revision(), self.clock.now());
         let (bounds, quotas) = (scope.clone(), self.quotas.clone());
         let decide = move |entry: &mut Entry<'_>| -> Result<FunctionVersion, Error> {
             let before = updatable(entry, &target, seen.as_deref())?;
             let context = Context { scope: &bounds, quotas: &quotas };
-            let definition = changes.apply(before.definition, &context)?;
+            let mut definition = changes.apply(before.definition, &context)?;
+            if let Some(arns) = layers {
+                definition.layers = attach::attach(entry, &bounds, arns)?;
+            }
+            attach::check_size(&definition, &quotas)?;
             let last_update = Some(LastUpdate::InProgress(creating()));
             let after = FunctionVersion { definition, revision, last_modified: now, last_update, ..before };
             entry.put(&after)?;
@@ -66,23 +73,23 @@ impl Control {
         if self.store.functions().tags(scope, &name)?.is_none() {
             return Err(target.function_not_found());
         }
-        let blob = self.take_package(Source::of_update(&request)?).await?;
+        let package = self.take_package(Source::of_update(&request)?).await?;
         let replacement = Replacement {
-            code: Code { sha256: blob.sha256, size_bytes: blob.size_bytes },
+            code: package.code,
             target,
             request,
             revisions: [self.new_revision(), self.new_revision()],
             now: self.clock.now(),
-            code_storage_bytes: self.quotas.code_storage_bytes,
+            quotas: self.quotas.clone(),
         };
         let updated =
             self.store.functions().update(scope, &name, move |entry| replacement.apply(entry)).await?;
-        drop(blob);
+        drop(package);
         Ok(describe(&updated, None, Detail::Full))
     }
 
     /// Takes the code of a request: reads it, checks it, stores it.
-    pub(super) async fn take_package(&self, source: Source) -> Result<Blob, Error> {
+    pub(crate) async fn take_package(&self, source: Source) -> Result<Package, Error> {
         let zip = match source {
             Source::Zip(zip) => {
                 package::check_zipped_size(&zip, &self.quotas)?;
@@ -95,8 +102,8 @@ impl Control {
                 source.get(&bucket, &key, version, self.quotas.unzipped_bytes).await?
             }
         };
-        package::check(zip.clone(), &self.quotas).await?;
-        package::keep(&self.store, zip).await
+        let unzipped_bytes = package::check(zip.clone(), &self.quotas).await?;
+        package::keep(&self.store, zip, unzipped_bytes).await
     }
 }
 
@@ -107,13 +114,14 @@ struct Replacement {
     request: model::UpdateFunctionCodeRequest,
     revisions: [RevisionId; 2],
     now: Timestamp,
-    code_storage_bytes: u64,
+    quotas: Quotas,
 }
 
 impl Replacement {
     fn apply(self, entry: &mut Entry<'_>) -> Result<FunctionVersion, Error> {
         let before = updatable(entry, &self.target, self.request.revision_id.as_deref())?;
         let definition = self.define(before.definition.clone());
+        attach::check_size(&definition, &self.quotas)?;
         if self.request.dry_run == Some(true) {
             return Ok(FunctionVersion { definition, ..before });
         }
@@ -123,7 +131,7 @@ impl Replacement {
         entry.put(&after)?;
         let publishes = self.request.publish == Some(true);
         let answer = if publishes { publish(entry, &after, published_revision)? } else { after };
-        if entry.usage()?.code_bytes > self.code_storage_bytes {
+        if entry.usage()?.code_bytes > self.quotas.code_storage_bytes {
             return Err(Error::CodeStorageExceeded);
         }
         Ok(answer)

@@ -93,19 +93,6 @@ async fn bounds_are_those_of_ordinary_functions() {
 }
 
 #[tokio::test]
-async fn layers_that_do_not_exist_are_refused() {
-    let arn = |number| format!("arn:aws:lambda:us-east-1:000000000000:layer:l:{number}");
-    let text = format!("Layer version {} does not exist.", arn(1));
-    check_refused(json!({ "Layers": [arn(1)] }), "InvalidParameter", &text).await;
-    let six: Vec<_> = (1..=6).map(arn).collect();
-    check_refused(json!({ "Layers": six }), "InvalidParameter", "Cannot reference more than 5 layers.").await;
-    let text =
-        "Layers are not in the same region as the function. Layers are expected to be in region us-east-1.";
-    let elsewhere = "arn:aws:lambda:eu-west-1:000000000000:layer:l:1";
-    check_refused(json!({ "Layers": [elsewhere] }), "InvalidParameter", text).await;
-}
-
-#[tokio::test]
 async fn snapshots_need_a_runtime_that_has_them() {
     let text = "nodejs20.x is not supported for SnapStart enabled functions.";
     let member = json!({ "Runtime": "nodejs20.x", "SnapStart": { "ApplyOn": "PublishedVersions" } });

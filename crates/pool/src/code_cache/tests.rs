@@ -24,8 +24,12 @@ impl World {
 }
 
 fn package(text: &str) -> Bytes {
+    file("app.py", text)
+}
+
+fn file(name: &str, text: &str) -> Bytes {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file("app.py", SimpleFileOptions::default()).unwrap();
+    zip.start_file(name, SimpleFileOptions::default()).unwrap();
     zip.write_all(text.as_bytes()).unwrap();
     Bytes::from(zip.finish().unwrap().into_inner())
 }
@@ -57,4 +61,35 @@ async fn sweeping_keeps_what_the_store_has() {
     std::fs::create_dir(&stray).unwrap();
     cache.sweep().await;
     assert!(kept.exists() && !stray.exists());
+}
+
+#[tokio::test]
+async fn packages_are_laid_over_one_another_once_in_their_order() {
+    let world = World::new();
+    let mut blobs = Vec::new();
+    for (name, text) in [("app.py", "one"), ("app.py", "two"), ("lib.py", "three")] {
+        blobs.push(world.store.blobs().put(file(name, text)).await.unwrap());
+    }
+    let cache = world.cache();
+    let [one, two, three] = [0, 1, 2].map(|index| blobs[index].sha256);
+    assert_eq!(cache.merged(&[]).await.unwrap(), None);
+    assert_eq!(cache.merged(&[one]).await.unwrap(), Some(cache.directory(&one).await.unwrap()));
+    for (list, expected) in [([one, two, three], "two"), ([two, one, three], "one")] {
+        let (first, second) = tokio::join!(cache.merged(&list), cache.merged(&list));
+        let (first, second) = (first.unwrap().unwrap(), second.unwrap().unwrap());
+        assert_eq!(first, second);
+        assert_eq!(std::fs::read_to_string(first.join("app.py")).unwrap(), expected);
+        assert_eq!(std::fs::read_to_string(first.join("lib.py")).unwrap(), "three");
+    }
+}
+
+#[tokio::test]
+async fn sweeping_removes_merged_packages_that_no_function_has() {
+    let world = World::new();
+    let one = world.store.blobs().put(file("app.py", "one")).await.unwrap();
+    let two = world.store.blobs().put(file("app.py", "two")).await.unwrap();
+    let cache = world.cache();
+    let merged = cache.merged(&[one.sha256, two.sha256]).await.unwrap().unwrap();
+    cache.sweep().await;
+    assert!(!merged.exists() && cache.root.join(one.sha256.hex()).exists());
 }

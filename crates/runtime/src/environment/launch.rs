@@ -1,5 +1,6 @@
 //! From a function to a running guest: the sandbox's specification, its descriptors, and why it may not start.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -189,11 +190,12 @@ async fn spec(
         .map_err(|source| StartError::Bootstrap { runtime: interpreter.runtime.clone(), source })?;
     let mount = |source: &PathBuf, target: &str| Mount { source: source.clone(), target: target.into() };
     let mut mounts = vec![mount(&function.code, "/var/task")];
+    mounts.extend(function.layers.iter().map(|layers| mount(layers, "/opt")));
     mounts.extend(interpreter.prefix.iter().map(|prefix| mount(prefix, "/var/lang")));
     mounts.extend(bootstrap.directory.iter().map(|directory| mount(directory, "/var/runtime")));
     Ok(Spec {
         id: id.simple(),
-        argv: bootstrap.argv.iter().map(Into::into).collect(),
+        argv: arguments(function, &bootstrap.argv),
         environment,
         working_directory: "/var/task".into(),
         mounts,
@@ -203,6 +205,20 @@ async fn spec(
         processes: PROCESSES,
         network: options.network,
     })
+}
+
+/// The program and its arguments. A custom runtime may come with the layers instead of the function.
+///
+/// See <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html>.
+fn arguments(function: &Function, bootstrap: &[String]) -> Vec<OsString> {
+    let has_own = function.code.join("bootstrap").exists();
+    let of_layers = function.layers.as_ref().is_some_and(|layers| layers.join("bootstrap").exists());
+    match bootstrap {
+        [program, rest @ ..] if program == BOOTSTRAP && !has_own && of_layers => {
+            std::iter::once(LAYER_BOOTSTRAP).chain(rest.iter().map(String::as_str)).map(Into::into).collect()
+        }
+        other => other.iter().map(Into::into).collect(),
+    }
 }
 
 /// Processes and threads of one environment, as documented for Lambda.
@@ -224,5 +240,7 @@ fn entrypoint_problem(function: &Function, program: &str, source: &io::Error) ->
 
 /// The entry point of a custom runtime.
 const BOOTSTRAP: &str = "/var/task/bootstrap";
+/// The entry point of a custom runtime that comes with the layers.
+const LAYER_BOOTSTRAP: &str = "/opt/bootstrap";
 /// Linux's error number for a file that is no program of this machine.
 const ENOEXEC: i32 = 8;

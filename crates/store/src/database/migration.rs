@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_policies.sql"),
     include_str!("../../migrations/0003_event_invoke_configs.sql"),
     include_str!("../../migrations/0004_function_settings.sql"),
+    include_str!("../../migrations/0005_layers.sql"),
 ];
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {

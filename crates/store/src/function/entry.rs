@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use firelet_types::{FunctionName, Qualifier, Scope, VersionNumber};
+use firelet_types::{FunctionName, LayerVersionArn, Qualifier, Scope, VersionNumber};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::error::Error;
+use crate::layer::{self, LayerVersion};
 
 use super::row::{self, COLUMNS, FunctionRow, Status};
 use super::{FunctionVersion, PolicyResource, Usage, Version};
@@ -64,6 +65,14 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// A version of a layer, which may be of another account or Region.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn layer_version(&self, arn: &LayerVersionArn) -> Result<Option<LayerVersion>, Error> {
+        layer::row::version(self.connection, arn)
+    }
+
     /// Totals of the account in the Region, with what this entry changed so far.
     ///
     /// # Errors
@@ -107,8 +116,22 @@ impl<'a> Entry<'a> {
             "UPDATE function SET last_published = max(last_published, ?2) WHERE id = ?1",
             params![function, number],
         )?;
+        self.put_layers(function, number, record)?;
         if let (Some(row), Version::Published(number)) = (&mut self.function, record.version) {
             row.last_published = row.last_published.max(number);
+        }
+        Ok(())
+    }
+
+    /// Keeps note of the packages of the layers, which stay stored while the version is.
+    fn put_layers(&self, function: i64, number: i64, record: &FunctionVersion) -> Result<(), Error> {
+        let values = params![function, number];
+        self.execute("DELETE FROM version_layer WHERE function = ?1 AND number = ?2", values)?;
+        for (position, layer) in (0_i64..).zip(&record.definition.layers) {
+            self.execute(
+                "INSERT INTO version_layer (function, number, position, code_sha256) VALUES (?1, ?2, ?3, ?4)",
+                params![function, number, position, layer.code.sha256.hex()],
+            )?;
         }
         Ok(())
     }

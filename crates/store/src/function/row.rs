@@ -1,8 +1,8 @@
 //! Rows to records and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use firelet_types::{FunctionName, Scope, Timestamp, VersionNumber};
+use firelet_types::{CodeSha256, FunctionName, Scope, Timestamp, VersionNumber};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -121,7 +121,24 @@ pub(super) fn tags(connection: &Connection, function: i64) -> Result<BTreeMap<St
         .map_err(Error::database(step))
 }
 
-pub(super) fn usage(connection: &Connection, scope: &Scope) -> Result<Usage, Error> {
+/// The lists of two or more packages of layers, as versions have them.
+pub(super) fn layer_lists(connection: &Connection) -> Result<HashSet<Vec<CodeSha256>>, Error> {
+    let step = "list the layers of functions";
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT function, number, code_sha256 FROM version_layer ORDER BY function, number, position",
+        )
+        .map_err(Error::database(step))?;
+    let mut rows = statement.query([]).map_err(Error::database(step))?;
+    let mut lists: BTreeMap<(i64, i64), Vec<CodeSha256>> = BTreeMap::new();
+    while let Some(row) = rows.next().map_err(Error::database(step))? {
+        let key = (row.get(0).map_err(Error::database(step))?, row.get(1).map_err(Error::database(step))?);
+        lists.entry(key).or_default().extend(CodeSha256::from_hex(text(row, 2)?));
+    }
+    Ok(lists.into_values().filter(|list| list.len() > 1).collect())
+}
+
+pub(crate) fn usage(connection: &Connection, scope: &Scope) -> Result<Usage, Error> {
     let step = "read the totals of an account";
     let found = connection
         .prepare_cached("SELECT functions, code_bytes, reserved_concurrency FROM usage WHERE account = ?1 AND region = ?2")

@@ -33,7 +33,7 @@ pub(crate) fn record(name: &str, version: Version, code_bytes: u64) -> FunctionV
             environment: Some(Environment([("KEY".to_owned(), "hidden".to_owned())].into())),
             architecture: Architecture::X86_64,
             package_type: PackageType::Zip,
-            code: Code { sha256: CodeSha256::from_bytes([7; 32]), size_bytes: code_bytes },
+            code: Code { sha256: CodeSha256::from_bytes([7; 32]), size_bytes: code_bytes, unzipped_bytes: 0 },
             logging: Logging { format: LogFormat::Text, group: None },
             tracing: Tracing::PassThrough,
             layers: Vec::new(),
