@@ -1,8 +1,11 @@
-//! Any text as the name of a function: what is accepted has one text form, which reads back as the same.
+//! Any text as the name of a function or a layer: what is accepted has one text form, which reads back as the same.
 
 #![no_main]
 
-use firelet_types::{FunctionArn, FunctionIdentifier, FunctionName, Qualifier, Region, Scope};
+use firelet_types::{
+    AccountId, FunctionArn, FunctionIdentifier, FunctionName, LayerArn, LayerVersionArn, Qualifier, Region,
+    Scope,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -16,6 +19,14 @@ fuzz_target!(|text: &str| {
     }
     if let Ok(identifier) = text.parse::<FunctionIdentifier>() {
         check_identifier(text, identifier);
+    }
+    let scope = Scope { account: AccountId::local(), region: Region::local() };
+    if let Ok(layer) = LayerArn::resolve(&scope, text) {
+        assert!(layer.name.as_str().len() <= 140 && !layer.name.as_str().contains(['/', '.', ':', '\0']));
+        assert_eq!(layer.to_string().parse(), Ok(layer));
+    }
+    if let Ok(version) = text.parse::<LayerVersionArn>() {
+        assert_eq!(version.to_string().parse(), Ok(version));
     }
 });
 

@@ -74,3 +74,36 @@ def test_a_function_lives_its_life(aws, tmp_path):
     assert gone.returncode != 0
     assert "(ResourceNotFoundException)" in gone.stderr
     assert f"Function not found: {created['FunctionArn']}" in gone.stderr
+
+
+def test_a_layer_lives_its_life(aws, tmp_path):
+    (tmp_path / "layer.zip").write_bytes(packages.package({"python/greeting.py": "WORD = 'hello'\n"}))
+    source = "import greeting\ndef handler(event, context):\n    return greeting.WORD\n"
+    (tmp_path / "function.zip").write_bytes(packages.python(source))
+    layer = ("--layer-name", "greeting")
+    described = ("--description", "says hello", "--compatible-runtimes", "python3.11", "python3.12")
+    published = aws("publish-layer-version", *layer, *described, "--zip-file", "fileb://layer.zip")
+    arn = "arn:aws:lambda:eu-west-1:000000000000:layer:greeting:1"
+    assert published["LayerVersionArn"] == arn
+    assert [one["LayerName"] for one in aws("list-layers")["Layers"]] == ["greeting"]
+    version = (*layer, "--version-number", 1)
+    allowed = ("--statement-id", "all", "--action", "lambda:GetLayerVersion", "--principal", "*")
+    added = aws("add-layer-version-permission", *version, *allowed)
+    policy = aws("get-layer-version-policy", *version)
+    assert json.loads(policy["Policy"])["Statement"] == [json.loads(added["Statement"])]
+    aws("remove-layer-version-permission", *version, "--statement-id", "all")
+    named = ("--function-name", "layered")
+    aws(
+        "create-function",
+        *named,
+        *("--runtime", "python3.11", "--handler", "app.handler", "--zip-file", "fileb://function.zip"),
+        *("--role", "arn:aws:iam::000000000000:role/any", "--layers", arn),
+    )
+    aws("wait", "function-active-v2", *named)
+    aws("delete-layer-version", *version)
+    assert aws("list-layer-versions", *layer)["LayerVersions"] == []
+    aws("invoke", *named, "out.json")
+    assert json.loads((tmp_path / "out.json").read_text()) == "hello"
+    gone = aws("get-layer-version-by-arn", "--arn", arn, check=False)
+    assert "(ResourceNotFoundException)" in gone.stderr
+    aws("delete-function", *named)

@@ -499,6 +499,8 @@ async fn regions_have_layers_of_their_own() {
     world.scope.region = "eu-west-1".parse().unwrap();
     assert_eq!(world.layers(json!({})).await.unwrap(), json!({ "Layers": [] }));
     check_error(world.layer("l", 1).await, "Layer(Missing", GONE);
+    check_error(world.layer(LAYER, 1).await, "Layer(Missing", GONE);
+    check_error(world.layer_by_arn(&format!("{LAYER}:1")).await, "Layer(Missing", GONE);
     check_error(world.delete_layer(LAYER, 1).await, "Layer(Missing", GONE);
     check(&world.publish_layer(json!({})).await.unwrap(), &json!({ "Version": 1 }));
     world.scope = Scope { account: AccountId::local(), region: Region::local() };
