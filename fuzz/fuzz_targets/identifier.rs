@@ -23,10 +23,10 @@ fuzz_target!(|text: &str| {
     let scope = Scope { account: AccountId::local(), region: Region::local() };
     if let Ok(layer) = LayerArn::resolve(&scope, text) {
         assert!(layer.name.as_str().len() <= 140 && !layer.name.as_str().contains(['/', '.', ':', '\0']));
-        assert_eq!(layer.to_string().parse(), Ok(layer));
+        assert_eq!(layer.to_string().parse::<LayerArn>(), Ok(layer));
     }
     if let Ok(version) = text.parse::<LayerVersionArn>() {
-        assert_eq!(version.to_string().parse(), Ok(version));
+        assert_eq!(version.to_string().parse::<LayerVersionArn>(), Ok(version));
     }
 });
 
