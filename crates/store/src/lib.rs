@@ -9,6 +9,7 @@ pub mod changes;
 pub mod definition;
 pub mod function;
 pub mod layer;
+pub mod mapping;
 
 #[cfg(test)]
 mod crash;
@@ -23,4 +24,5 @@ pub use definition::Definition;
 pub use error::Error;
 pub use function::{Alias, FunctionVersion, Functions, LastUpdate, State, Usage, Version};
 pub use layer::{LayerVersion, Layers};
+pub use mapping::{Mapping, MappingState, Mappings};
 pub use open::{Options, Store};

@@ -15,6 +15,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::function::Functions;
 use crate::layer::Layers;
+use crate::mapping::Mappings;
 
 /// Where the store keeps what it is given.
 #[derive(Debug, Clone)]
@@ -28,6 +29,7 @@ pub struct Options {
 pub struct Store {
     functions: Functions,
     layers: Layers,
+    mappings: Mappings,
     blobs: Blobs,
     changes: Arc<Changes>,
     // Last, so that the lock is given back after the database is closed.
@@ -45,7 +47,8 @@ impl Store {
         let database = Arc::new(Database::open(&directory.database(), Arc::clone(&changes))?);
         let blobs = Blobs::local(&directory.blobs(), Arc::clone(&database))?;
         let layers = Layers::new(Arc::clone(&database));
-        Ok(Self { functions: Functions::new(database), layers, blobs, changes, directory })
+        let mappings = Mappings::new(Arc::clone(&database));
+        Ok(Self { functions: Functions::new(database), layers, mappings, blobs, changes, directory })
     }
 
     /// Functions with their versions and tags.
@@ -58,6 +61,12 @@ impl Store {
     #[must_use]
     pub const fn layers(&self) -> &Layers {
         &self.layers
+    }
+
+    /// Event source mappings and their tags.
+    #[must_use]
+    pub const fn mappings(&self) -> &Mappings {
+        &self.mappings
     }
 
     /// Deployment packages by their digest.

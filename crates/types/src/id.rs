@@ -77,6 +77,10 @@ id!(
     /// One execution environment.
     EnvironmentId
 );
+id!(
+    /// One event source mapping.
+    MappingId
+);
 
 /// Where ids come from: the operating system, or a seed that gives the same ids again.
 #[derive(Debug)]

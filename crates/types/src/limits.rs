@@ -41,6 +41,10 @@ pub const UNRESERVED_CONCURRENCY_MINIMUM: u32 = 100;
 pub const TAGS_PER_RESOURCE: usize = 50;
 /// Items on one page of ListFunctions, whatever the caller asks for.
 pub const FUNCTIONS_PER_PAGE: usize = 50;
+/// Items on one page of ListEventSourceMappings, whatever the caller asks for.
+pub const MAPPINGS_PER_PAGE: usize = 100;
+/// Filters of one event source mapping.
+pub const FILTERS_PER_MAPPING: usize = 5;
 /// How long the Init phase of an execution environment may take.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a link to a function's code stays good.

@@ -20,7 +20,7 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn find(connection: &'a Connection, scope: Scope, name: FunctionName) -> Result<Self, Error> {
+    pub(crate) fn find(connection: &'a Connection, scope: Scope, name: FunctionName) -> Result<Self, Error> {
         let function = row::find_function(connection, &scope, &name)?;
         Ok(Self { connection, scope, name, function })
     }
