@@ -11,6 +11,8 @@ use crate::concurrency::ConcurrencyError;
 
 use crate::layer::LayerError;
 
+use crate::mapping::error::{DuplicateMapping, MappingError, MappingParameter};
+
 /// The text for failures that are not the caller's, and for which AWS has no other words.
 const INTERNAL: &str = "An error occurred and the request cannot be processed.";
 
@@ -91,9 +93,24 @@ pub enum Error {
     /// A link to a function's code that is not good.
     #[error(transparent)]
     CodeLink(#[from] CodeLinkError),
+    /// About an event source mapping.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
     /// `ServiceException`: the store failed.
     #[error("{INTERNAL}")]
     Store(#[from] firelet_store::Error),
+}
+
+impl From<MappingParameter> for Error {
+    fn from(error: MappingParameter) -> Self {
+        Self::Mapping(error.into())
+    }
+}
+
+impl From<DuplicateMapping> for Error {
+    fn from(error: DuplicateMapping) -> Self {
+        Self::Mapping(error.into())
+    }
 }
 
 impl Error {

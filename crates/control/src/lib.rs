@@ -1,5 +1,5 @@
-//! The rules for functions and what hangs on them, for layers and code: what Lambda takes, what it refuses and in which
-//! words.
+//! The rules for functions and what hangs on them, for layers, code and event source mappings: what Lambda takes, what it
+//! refuses and in which words.
 //!
 //! A request comes in decoded and checked against the model, and leaves as the answer of the model or as an
 //! [`Error`]. The crate knows no HTTP and no SQL, and never calls what runs functions: it stores the wanted state,
@@ -22,6 +22,7 @@ mod event_invoke_config;
 mod function;
 mod layer;
 mod list;
+mod mapping;
 mod marker;
 mod package;
 mod permission;
@@ -37,6 +38,7 @@ pub use concurrency::ConcurrencyError;
 pub use control::{Control, Options};
 pub use error::{CodeLinkError, Conflict, Error, InvalidParameter, NotFound};
 pub use layer::LayerError;
+pub use mapping::error::{DuplicateMapping, MappingError, MappingParameter};
 pub use name::Target;
 pub use permission::PolicyError;
 pub use quota::Quotas;

@@ -1,64 +1,103 @@
-//! Tags of functions.
+//! Tags of functions and of event source mappings.
 
 use std::collections::BTreeMap;
 
 use firelet_api::model;
 use firelet_store::Version;
 use firelet_store::function::Entry;
-use firelet_types::{Qualifier, Scope, limits};
+use firelet_store::mapping::Editor;
+use firelet_types::{MappingId, Qualifier, Scope, limits};
 
 use crate::control::Control;
 use crate::error::{Error, InvalidParameter, NotFound};
+use crate::mapping;
 use crate::name::{Target, resolve};
 
+/// What can have tags.
+enum Taggable {
+    Function(Target),
+    Mapping { scope: Scope, id: MappingId },
+}
+
 impl Control {
-    /// The tags of a function.
+    /// The tags of a function or of an event source mapping.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_ListTags.html>.
     ///
     /// # Errors
-    /// When there is no such function, or the ARN is that of a version or an alias.
+    /// When there is no such resource, or the ARN is that of a version or an alias.
     pub async fn list_tags(
         &self,
         scope: &Scope,
         request: model::ListTagsRequest,
     ) -> Result<model::ListTagsResponse, Error> {
-        let target = taggable(scope, &request.resource)?;
-        let tags = self.store.functions().tags(scope, &target.function()?)?;
-        let tags = tags.ok_or_else(|| target.not_found())?;
+        let tags = match taggable(scope, &request.resource)? {
+            Taggable::Function(target) => {
+                let tags = self.store.functions().tags(scope, &target.function()?)?;
+                tags.ok_or_else(|| target.not_found())?
+            }
+            Taggable::Mapping { scope, id } => {
+                self.store.mappings().tags(&scope, id)?.ok_or_else(|| no_mapping(&request.resource))?
+            }
+        };
         Ok(model::ListTagsResponse { tags: Some(tags) })
     }
 
-    /// Adds tags to a function; the same key again replaces the value.
+    /// Adds tags to a function or an event source mapping; the same key again replaces the value.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_TagResource.html>.
     ///
     /// # Errors
-    /// When there is no such function, or it would have too many tags.
+    /// When there is no such resource, or it would have too many tags.
     pub async fn tag_resource(&self, scope: &Scope, request: model::TagResourceRequest) -> Result<(), Error> {
         let target = taggable(scope, &request.resource)?;
         if request.tags.is_empty() {
             return Err(InvalidParameter::NoTags.into());
         }
-        self.change_tags(target, move |tags| tags.extend(request.tags)).await
+        self.change_tags(target, request.resource, move |tags| tags.extend(request.tags)).await
     }
 
-    /// Removes tags from a function; keys that it does not have are passed over.
+    /// Removes tags from a function or an event source mapping; keys that it does not have are passed over.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_UntagResource.html>.
     ///
     /// # Errors
-    /// When there is no such function.
+    /// When there is no such resource.
     pub async fn untag_resource(
         &self,
         scope: &Scope,
         request: model::UntagResourceRequest,
     ) -> Result<(), Error> {
         let target = taggable(scope, &request.resource)?;
-        self.change_tags(target, move |tags| tags.retain(|key, _| !request.tag_keys.contains(key))).await
+        let keys = request.tag_keys;
+        self.change_tags(target, request.resource, move |tags| tags.retain(|key, _| !keys.contains(key)))
+            .await
     }
 
     async fn change_tags(
+        &self,
+        target: Taggable,
+        resource: String,
+        change: impl FnOnce(&mut BTreeMap<String, String>) + Send + 'static,
+    ) -> Result<(), Error> {
+        match target {
+            Taggable::Function(target) => self.change_function_tags(target, change).await,
+            Taggable::Mapping { scope, id } => {
+                let decide = move |editor: &mut Editor<'_>| {
+                    if editor.get(id)?.is_none() {
+                        return Err(no_mapping(&resource));
+                    }
+                    let mut tags = editor.tags(id)?;
+                    change(&mut tags);
+                    check(&tags)?;
+                    Ok(editor.set_tags(id, &tags)?)
+                };
+                self.store.mappings().update(&scope, decide).await
+            }
+        }
+    }
+
+    async fn change_function_tags(
         &self,
         target: Target,
         change: impl FnOnce(&mut BTreeMap<String, String>) + Send + 'static,
@@ -87,16 +126,23 @@ pub(crate) fn check(tags: &BTreeMap<String, String>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The function that an ARN names; nothing else that can have tags exists yet.
-fn taggable(scope: &Scope, resource: &str) -> Result<Target, Error> {
+/// The function or event source mapping that an ARN names; nothing else that can have tags exists yet.
+fn taggable(scope: &Scope, resource: &str) -> Result<Taggable, Error> {
     let arn = resource.to_owned();
     match resource.split(':').nth(5) {
-        Some("event-source-mapping") => Err(NotFound::EventSourceMapping { arn }.into()),
+        Some(mapping::RESOURCE) => match mapping::id_of_arn(scope, resource) {
+            Some(id) => Ok(Taggable::Mapping { scope: scope.clone(), id }),
+            None => Err(no_mapping(resource)),
+        },
         Some("code-signing-config") => Err(NotFound::CodeSigningConfig { arn }.into()),
         Some("capacity-provider") => Err(NotFound::CapacityProvider { arn }.into()),
         Some("network-connector") => Err(Error::Unsupported { feature: "network connectors" }),
-        _ => function(scope, resource),
+        _ => function(scope, resource).map(Taggable::Function),
     }
+}
+
+fn no_mapping(arn: &str) -> Error {
+    NotFound::EventSourceMapping { arn: arn.to_owned() }.into()
 }
 
 fn function(scope: &Scope, resource: &str) -> Result<Target, Error> {

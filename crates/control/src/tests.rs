@@ -11,6 +11,7 @@ mod configuration;
 mod event_invoke_config;
 mod layers;
 mod list;
+mod mappings;
 mod names;
 mod permissions;
 mod random;

@@ -54,10 +54,19 @@ impl Call<'_> {
 pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedResponse, ApiError> {
     let scope = call.scope;
     match call.routed.operation {
+        Operation::AddLayerVersionPermission => {
+            call.answer(control.add_layer_version_permission(scope, call.decode()?).await)
+        }
         Operation::AddPermission => call.answer(control.add_permission(scope, call.decode()?).await),
         Operation::CreateAlias => call.answer(control.create_alias(scope, call.decode()?).await),
+        Operation::CreateEventSourceMapping => {
+            call.answer(control.create_event_source_mapping(scope, call.decode()?).await)
+        }
         Operation::CreateFunction => call.answer(control.create_function(scope, call.decode()?).await),
         Operation::DeleteAlias => call.done(control.delete_alias(scope, call.decode()?).await),
+        Operation::DeleteEventSourceMapping => {
+            call.answer(control.delete_event_source_mapping(scope, call.decode()?).await)
+        }
         Operation::DeleteFunction => call.answer(control.delete_function(scope, call.decode()?).await),
         Operation::DeleteFunctionConcurrency => {
             call.done(control.delete_function_concurrency(scope, call.decode()?).await)
@@ -65,10 +74,14 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::DeleteFunctionEventInvokeConfig => {
             call.done(control.delete_function_event_invoke_config(scope, call.decode()?).await)
         }
+        Operation::DeleteLayerVersion => call.done(control.delete_layer_version(scope, call.decode()?).await),
         Operation::GetAccountSettings => {
             call.answer(control.get_account_settings(scope, call.decode()?).await)
         }
         Operation::GetAlias => call.answer(control.get_alias(scope, call.decode()?).await),
+        Operation::GetEventSourceMapping => {
+            call.answer(control.get_event_source_mapping(scope, call.decode()?).await)
+        }
         Operation::GetFunction => {
             call.answer(control.get_function(scope, call.decode()?, &call.base_url).await)
         }
@@ -81,40 +94,6 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::GetFunctionEventInvokeConfig => {
             call.answer(control.get_function_event_invoke_config(scope, call.decode()?).await)
         }
-        Operation::GetPolicy => call.answer(control.get_policy(scope, call.decode()?).await),
-        Operation::ListAliases => call.answer(control.list_aliases(scope, call.decode()?).await),
-        Operation::ListFunctionEventInvokeConfigs => {
-            call.answer(control.list_function_event_invoke_configs(scope, call.decode()?).await)
-        }
-        Operation::ListFunctions => call.answer(control.list_functions(scope, call.decode()?).await),
-        Operation::ListTags => call.answer(control.list_tags(scope, call.decode()?).await),
-        Operation::ListVersionsByFunction => {
-            call.answer(control.list_versions_by_function(scope, call.decode()?).await)
-        }
-        Operation::PublishVersion => call.answer(control.publish_version(scope, call.decode()?).await),
-        Operation::PutFunctionConcurrency => {
-            call.answer(control.put_function_concurrency(scope, call.decode()?).await)
-        }
-        Operation::PutFunctionEventInvokeConfig => {
-            call.answer(control.put_function_event_invoke_config(scope, call.decode()?).await)
-        }
-        Operation::RemovePermission => call.done(control.remove_permission(scope, call.decode()?).await),
-        Operation::TagResource => call.done(control.tag_resource(scope, call.decode()?).await),
-        Operation::UntagResource => call.done(control.untag_resource(scope, call.decode()?).await),
-        Operation::UpdateAlias => call.answer(control.update_alias(scope, call.decode()?).await),
-        Operation::UpdateFunctionCode => {
-            call.answer(control.update_function_code(scope, call.decode()?).await)
-        }
-        Operation::UpdateFunctionConfiguration => {
-            call.answer(control.update_function_configuration(scope, call.decode()?).await)
-        }
-        Operation::UpdateFunctionEventInvokeConfig => {
-            call.answer(control.update_function_event_invoke_config(scope, call.decode()?).await)
-        }
-        Operation::AddLayerVersionPermission => {
-            call.answer(control.add_layer_version_permission(scope, call.decode()?).await)
-        }
-        Operation::DeleteLayerVersion => call.done(control.delete_layer_version(scope, call.decode()?).await),
         Operation::GetLayerVersion => {
             call.answer(control.get_layer_version(scope, call.decode()?, &call.base_url).await)
         }
@@ -124,13 +103,49 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::GetLayerVersionPolicy => {
             call.answer(control.get_layer_version_policy(scope, call.decode()?).await)
         }
+        Operation::GetPolicy => call.answer(control.get_policy(scope, call.decode()?).await),
+        Operation::ListAliases => call.answer(control.list_aliases(scope, call.decode()?).await),
+        Operation::ListEventSourceMappings => {
+            call.answer(control.list_event_source_mappings(scope, call.decode()?).await)
+        }
+        Operation::ListFunctionEventInvokeConfigs => {
+            call.answer(control.list_function_event_invoke_configs(scope, call.decode()?).await)
+        }
+        Operation::ListFunctions => call.answer(control.list_functions(scope, call.decode()?).await),
         Operation::ListLayerVersions => call.answer(control.list_layer_versions(scope, call.decode()?).await),
         Operation::ListLayers => call.answer(control.list_layers(scope, call.decode()?).await),
+        Operation::ListTags => call.answer(control.list_tags(scope, call.decode()?).await),
+        Operation::ListVersionsByFunction => {
+            call.answer(control.list_versions_by_function(scope, call.decode()?).await)
+        }
         Operation::PublishLayerVersion => {
             call.answer(control.publish_layer_version(scope, call.decode()?, &call.base_url).await)
         }
+        Operation::PublishVersion => call.answer(control.publish_version(scope, call.decode()?).await),
+        Operation::PutFunctionConcurrency => {
+            call.answer(control.put_function_concurrency(scope, call.decode()?).await)
+        }
+        Operation::PutFunctionEventInvokeConfig => {
+            call.answer(control.put_function_event_invoke_config(scope, call.decode()?).await)
+        }
         Operation::RemoveLayerVersionPermission => {
             call.done(control.remove_layer_version_permission(scope, call.decode()?).await)
+        }
+        Operation::RemovePermission => call.done(control.remove_permission(scope, call.decode()?).await),
+        Operation::TagResource => call.done(control.tag_resource(scope, call.decode()?).await),
+        Operation::UntagResource => call.done(control.untag_resource(scope, call.decode()?).await),
+        Operation::UpdateAlias => call.answer(control.update_alias(scope, call.decode()?).await),
+        Operation::UpdateEventSourceMapping => {
+            call.answer(control.update_event_source_mapping(scope, call.decode()?).await)
+        }
+        Operation::UpdateFunctionCode => {
+            call.answer(control.update_function_code(scope, call.decode()?).await)
+        }
+        Operation::UpdateFunctionConfiguration => {
+            call.answer(control.update_function_configuration(scope, call.decode()?).await)
+        }
+        Operation::UpdateFunctionEventInvokeConfig => {
+            call.answer(control.update_function_event_invoke_config(scope, call.decode()?).await)
         }
         operation => Err(ApiError::not_implemented(operation)),
     }

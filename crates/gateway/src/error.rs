@@ -5,7 +5,7 @@
 use firelet_api::model::ThrottleReason;
 use firelet_api::{ApiError, ErrorKind};
 use firelet_auth::Error as AuthError;
-use firelet_control::{ConcurrencyError, Error as ControlError, LayerError, PolicyError};
+use firelet_control::{ConcurrencyError, Error as ControlError, LayerError, MappingError, PolicyError};
 use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
 
 /// Seconds after which a throttled caller may try again.
@@ -44,6 +44,7 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
                 .without_type();
         }
         ControlError::Layer(error) => layer_kind(error),
+        ControlError::Mapping(error) => of_mapping(error),
         ControlError::Store(source) => {
             log("the control plane", source);
             ErrorKind::ServiceException
@@ -80,6 +81,15 @@ const fn layer_kind(error: &LayerError) -> ErrorKind {
         LayerError::PolicyRevision => ErrorKind::PreconditionFailedException,
         LayerError::PolicySize { .. } => ErrorKind::PolicyLengthExceededException,
         LayerError::Denied { .. } => ErrorKind::AccessDeniedException,
+    }
+}
+
+const fn of_mapping(error: &MappingError) -> ErrorKind {
+    match error {
+        MappingError::InvalidParameter(_) => ErrorKind::InvalidParameterValueException,
+        MappingError::NotFound => ErrorKind::ResourceNotFoundException,
+        MappingError::Duplicate(_) => ErrorKind::ResourceConflictException,
+        MappingError::InUse { .. } => ErrorKind::ResourceInUseException,
     }
 }
 

@@ -407,21 +407,23 @@ impl Operation {
     pub const fn implemented(self) -> bool {
         matches!(
             self, Self::AddLayerVersionPermission | Self::AddPermission |
-            Self::CreateAlias | Self::CreateFunction | Self::DeleteAlias |
-            Self::DeleteFunction | Self::DeleteFunctionConcurrency |
-            Self::DeleteFunctionEventInvokeConfig | Self::DeleteLayerVersion |
-            Self::GetAccountSettings | Self::GetAlias | Self::GetFunction |
+            Self::CreateAlias | Self::CreateEventSourceMapping | Self::CreateFunction |
+            Self::DeleteAlias | Self::DeleteEventSourceMapping | Self::DeleteFunction |
+            Self::DeleteFunctionConcurrency | Self::DeleteFunctionEventInvokeConfig |
+            Self::DeleteLayerVersion | Self::GetAccountSettings | Self::GetAlias |
+            Self::GetEventSourceMapping | Self::GetFunction |
             Self::GetFunctionConcurrency | Self::GetFunctionConfiguration |
             Self::GetFunctionEventInvokeConfig | Self::GetLayerVersion |
             Self::GetLayerVersionByArn | Self::GetLayerVersionPolicy | Self::GetPolicy |
-            Self::Invoke | Self::ListAliases | Self::ListFunctionEventInvokeConfigs |
-            Self::ListFunctions | Self::ListLayerVersions | Self::ListLayers |
-            Self::ListTags | Self::ListVersionsByFunction | Self::PublishLayerVersion |
+            Self::Invoke | Self::ListAliases | Self::ListEventSourceMappings |
+            Self::ListFunctionEventInvokeConfigs | Self::ListFunctions |
+            Self::ListLayerVersions | Self::ListLayers | Self::ListTags |
+            Self::ListVersionsByFunction | Self::PublishLayerVersion |
             Self::PublishVersion | Self::PutFunctionConcurrency |
             Self::PutFunctionEventInvokeConfig | Self::RemoveLayerVersionPermission |
             Self::RemovePermission | Self::TagResource | Self::UntagResource |
-            Self::UpdateAlias | Self::UpdateFunctionCode |
-            Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig
+            Self::UpdateAlias | Self::UpdateEventSourceMapping | Self::UpdateFunctionCode
+            | Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig
         )
     }
 }

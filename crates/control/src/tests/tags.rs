@@ -85,6 +85,27 @@ async fn only_functions_have_tags() {
 }
 
 #[tokio::test]
+async fn event_source_mappings_have_tags() {
+    let world = World::new().with_function("echo").await;
+    let members = json!({
+        "FunctionName": "echo", "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:q", "Tags": { "a": "1" },
+    });
+    let created = world.control.create_event_source_mapping(&world.scope, request(members)).await.unwrap();
+    let arn = created.event_source_mapping_arn.unwrap();
+    assert_eq!(world.tags(&arn).await.unwrap(), json!({ "a": "1" }));
+    world.tag(&arn, json!({ "a": "2", "b": "3" })).await.unwrap();
+    world.untag(&arn, &["a", "unknown"]).await.unwrap();
+    let many: serde_json::Map<_, _> = (0..50).map(|number| (format!("k{number}"), json!("v"))).collect();
+    let text = "Number of tags exceeds resource tag limit.";
+    check_error(world.tag(&arn, many.into()).await, "InvalidParameter", text);
+    let world = world.restart();
+    assert_eq!(world.tags(&arn).await.unwrap(), json!({ "b": "3" }));
+    let elsewhere = arn.replace("us-east-1", "eu-west-1");
+    let text = format!("Event source mapping not found: {elsewhere}");
+    check_error(world.tags(&elsewhere).await, "NotFound", &text);
+}
+
+#[tokio::test]
 async fn what_is_not_there_has_no_tags() {
     let world = World::new();
     let check = async |resource: &str, text: &str| {

@@ -1,0 +1,32 @@
+//! Which function a mapping is of: the one place that looks at functions for mappings.
+
+use firelet_store::Version;
+use firelet_store::mapping::Editor;
+use firelet_types::{FunctionName, Qualifier};
+
+use crate::error::Error;
+use crate::name::Target;
+
+use super::error::MappingParameter;
+
+/// A function that exists, and the qualifier in the form that the caller used.
+pub(super) struct Function {
+    pub(super) name: FunctionName,
+    pub(super) qualifier: Option<Qualifier>,
+}
+
+/// The function, version or alias that `target` means, if it exists.
+pub(super) fn find(editor: &Editor<'_>, target: &Target) -> Result<Function, Error> {
+    let missing = || Error::from(MappingParameter::FunctionMissing);
+    let name: FunctionName = target.name.parse().map_err(|_| missing())?;
+    let version = match &target.qualifier {
+        None | Some(Qualifier::Latest) => Version::Latest,
+        Some(Qualifier::Version(number)) => Version::Published(*number),
+        // No alias can be made yet.
+        Some(Qualifier::Name(_)) => return Err(missing()),
+    };
+    match editor.function(&name)?.version(version)? {
+        Some(_) => Ok(Function { name, qualifier: target.qualifier.clone() }),
+        None => Err(missing()),
+    }
+}
