@@ -139,6 +139,12 @@ done
     answer = world.invoke(name, tail=True)
     assert answer.error is None, answer
     assert answer.payload != 0
+    layers = [
+        world.client.publish_layer_version(LayerName=layer, Content={"ZipFile": content})["LayerVersionArn"]
+        for layer, content in [("runtime", custom), ("data", packages.package({"data": "x"}))]
+    ]
+    layered = world.deploy(packages.package({"data": "x"}), runtime="provided.al2023", Layers=layers)
+    assert world.invoke(layered).payload == answer.payload
     assert "not enforced" in server.log() or "all of the sandbox is enforced" in server.log()
 
 

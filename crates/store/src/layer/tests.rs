@@ -4,6 +4,7 @@ use firelet_types::{CodeSha256, Ids};
 use super::*;
 use crate::blob::Garbage;
 use crate::definition::Layer;
+use crate::function::Entry;
 use crate::function::tests::{record, scope};
 use crate::{FunctionVersion, Options, Store, Version};
 
@@ -133,4 +134,42 @@ async fn the_package_of_a_deleted_layer_stays_while_a_function_has_it() {
     user.definition.layers.clear();
     put(user).await;
     assert!(!is_kept().await, "nothing names it any more");
+}
+
+/// The definition of a function as it was written before there were layers.
+const OLD_DEFINITION: &str = r#"{"runtime":"python3.11","handler":"app.handler","role":"r","description":"",
+    "memory_megabytes":128,"timeout_seconds":3,"ephemeral_storage_megabytes":512,"environment":null,
+    "architecture":"x86_64","package_type":"zip",
+    "code":{"sha256":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=","size_bytes":5},
+    "logging":{"format":"text","group":null},"tracing":"pass_through","layers":[]}"#;
+
+#[tokio::test]
+async fn a_data_directory_from_before_layers_is_brought_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let old = rusqlite::Connection::open(data.join("firelet.db")).unwrap();
+    old.execute_batch(include_str!("../../migrations/0001_functions.sql")).unwrap();
+    old.pragma_update(None, "application_id", 0x666c_6574).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    let account =
+        "INSERT INTO function (id, account, region, name) VALUES (1, '000000000000', 'us-east-1', 'echo')";
+    old.execute(account, []).unwrap();
+    old.execute(
+        "INSERT INTO version VALUES (1, 0, ?1, 0, '{\"state\":\"active\",\"last_update\":null}', 0, ?2, '', 5)",
+        params![RevisionId::new(&Ids::system()).to_string(), OLD_DEFINITION],
+    )
+    .unwrap();
+    drop(old);
+    let store = open(&folder);
+    let name = "echo".parse().unwrap();
+    let mut found = (*store.functions().get(&scope(), &name, Version::Latest).unwrap().unwrap()).clone();
+    assert_eq!((found.definition.code.size_bytes, found.definition.code.unzipped_bytes), (5, 0));
+    let published = publish(&store, "l", definition(&[], 10)).await;
+    found.definition.layers = vec![Layer { arn: published.arn, code: published.definition.code }];
+    let stored = found.clone();
+    let decide = move |entry: &mut Entry<'_>| entry.put(&stored);
+    store.functions().update::<_, Error, _>(&scope(), &name, decide).await.unwrap();
+    assert_eq!(*store.functions().get(&scope(), &name, Version::Latest).unwrap().unwrap(), found);
+    assert_eq!(store.functions().usage(&scope()).unwrap().code_bytes, 15);
 }
