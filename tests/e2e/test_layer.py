@@ -457,7 +457,8 @@ def test_a_layer_may_be_the_runtime(world):
     assert world.invoke(name).payload == "/opt/bootstrap"
     name = world.deploy(packages.package({"bootstrap": BOOTSTRAP}), runtime="provided.al2023", Layers=[runtime])
     assert world.invoke(name).payload == "/var/task/bootstrap"
-    name = world.deploy(packages.package({"data": "x"}), runtime="provided.al2023", Layers=[publish(world)["LayerVersionArn"]])
+    other = publish(world)["LayerVersionArn"]
+    name = world.deploy(packages.package({"data": "x"}), runtime="provided.al2023", Layers=[other])
     failed = world.invoke(name).payload
     assert failed["errorType"] == "Runtime.InvalidEntrypoint"
     assert "[/var/task/bootstrap /opt/bootstrap]" in failed["errorMessage"]
