@@ -107,3 +107,30 @@ def test_a_layer_lives_its_life(aws, tmp_path):
     gone = aws("get-layer-version-by-arn", "--arn", arn, check=False)
     assert "(ResourceNotFoundException)" in gone.stderr
     aws("delete-function", *named)
+
+
+def test_a_queue_is_mapped_to_a_function(aws, tmp_path):
+    (tmp_path / "function.zip").write_bytes(packages.python("def handler(event, context):\n    return 1\n"))
+    named = ("--function-name", "mapped")
+    aws(
+        "create-function",
+        *named,
+        *("--runtime", "python3.11", "--handler", "app.handler", "--zip-file", "fileb://function.zip"),
+        *("--role", "arn:aws:iam::000000000000:role/any"),
+    )
+    queue = "arn:aws:sqs:eu-west-1:000000000000:queue"
+    pattern = json.dumps({"Filters": [{"Pattern": json.dumps({"body": {"kind": ["order"]}})}]})
+    created = aws(
+        "create-event-source-mapping",
+        *named,
+        *("--event-source-arn", queue, "--no-enabled", "--filter-criteria", pattern, "--tags", "team=red"),
+    )
+    assert (created["State"], created["EventSourceArn"]) == ("Disabled", queue)
+    assert created["FilterCriteria"] == json.loads(pattern)
+    uuid = ("--uuid", created["UUID"])
+    listed = aws("list-event-source-mappings", *named)["EventSourceMappings"]
+    assert [mapping["UUID"] for mapping in listed] == [created["UUID"]]
+    assert aws("list-tags", "--resource", created["EventSourceMappingArn"])["Tags"] == {"team": "red"}
+    twice = aws("create-event-source-mapping", *named, "--event-source-arn", queue, check=False)
+    assert "(ResourceConflictException)" in twice.stderr
+    assert aws("delete-event-source-mapping", *uuid)["State"] == "Deleting"

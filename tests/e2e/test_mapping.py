@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from support import packages
+from support import packages, raw
 from support.waiting import wait_for
 from support.world import World, refusal
 
@@ -283,6 +283,14 @@ def test_what_is_not_there_is_not_found(world):
     assert error.code == "ValidationException"
     error = refusal(world.client.list_event_source_mappings, FunctionName="missing")
     check(error, 404, "ResourceNotFoundException", f"Function not found: {arn('lambda', 'function:missing')}")
+
+
+@pytest.mark.parametrize("suffix", ["", "/"])
+def test_older_clients_end_the_path_with_a_slash(server, suffix):
+    path = "/2015-03-31/event-source-mappings" + suffix
+    assert "EventSourceMappings" in raw.request(server, "GET", path).json
+    answer = raw.request(server, "POST", path, '{"FunctionName":"missing","EventSourceArn":"%s"}' % QUEUE)
+    assert (answer.status, answer.json) == (400, {"Type": "User", "message": "Function does not exist"})
 
 
 def test_other_regions_are_out_of_reach(world, function):

@@ -159,3 +159,36 @@ fn log(what: &str, error: &dyn std::error::Error) {
     }
     tracing::error!("{what} failed: {line}");
 }
+
+#[cfg(test)]
+mod tests {
+    use firelet_control::{DuplicateMapping, MappingParameter};
+    use firelet_types::{Ids, MappingId};
+
+    use super::*;
+
+    #[test]
+    fn refusals_about_mappings_have_their_statuses() {
+        let id = MappingId::new(&Ids::seeded(1));
+        let function = "echo".parse().unwrap();
+        for (error, status, name) in [
+            (MappingParameter::UnknownSource.into(), 400, "InvalidParameterValueException"),
+            (MappingError::NotFound, 404, "ResourceNotFoundException"),
+            (
+                DuplicateMapping::Queue { arn: "arn".to_owned(), function, id }.into(),
+                409,
+                "ResourceConflictException",
+            ),
+            (MappingError::InUse { action: "update" }, 400, "ResourceInUseException"),
+        ] {
+            let text = error.to_string();
+            let answer = from_control(&ControlError::from(error)).encode();
+            assert_eq!(answer.status, status);
+            assert!(
+                std::str::from_utf8(&answer.body).unwrap().contains(&text.replace('"', "\\\"")),
+                "{text}"
+            );
+            assert!(answer.headers.iter().any(|(_, value)| value == name), "{name}");
+        }
+    }
+}

@@ -164,6 +164,7 @@ mod tests {
             r#"{"a":[{"prefix":"x","suffix":"y"}]}"#,
             r#"{"a":[{"prefix":1}]}"#,
             r#"{"a":[{"prefix":{"wildcard":"x"}}]}"#,
+            r#"{"a":[{"prefix":{"equals-ignore-case":"x","suffix":"y"}}]}"#,
             r#"{"a":[{"equals-ignore-case":["x"]}]}"#,
             r#"{"a":[{"exists":"true"}]}"#,
             r#"{"a":[{"unknown":"x"}]}"#,
