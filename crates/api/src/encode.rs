@@ -37,6 +37,12 @@ impl EncodedResponse {
         Self { status: operation.success_status(), headers: Vec::new(), body: Bytes::new() }
     }
 
+    /// The answer of an operation none of whose output's members is there, not even those that the model requires.
+    #[must_use]
+    pub fn without_members(operation: Operation) -> Self {
+        Self::json(operation, &serde_json::Map::new())
+    }
+
     /// The answer of an operation whose output is all body.
     pub(crate) fn json(operation: Operation, output: &impl Serialize) -> Self {
         let mut response = Self::empty(operation);
@@ -169,6 +175,8 @@ mod tests {
         let policy = model::SendDurableExecutionCallbackHeartbeatResponse::default();
         assert_eq!(policy.encode(Operation::SendDurableExecutionCallbackHeartbeat).body, "{}");
         assert_eq!(EncodedResponse::empty(Operation::TagResource).status, 204);
+        let none = EncodedResponse::without_members(Operation::GetFunctionCodeSigningConfig);
+        assert_eq!((none.status, &*none.body), (200, b"{}".as_slice()));
     }
 
     #[test]

@@ -55,9 +55,6 @@ impl Changes {
         refuse("durable functions", request.durable_config.is_some())?;
         refuse("customer-managed runtimes", request.runtime_config.is_some())?;
         refuse("accelerators", request.accelerator_config.is_some())?;
-        if let Some(arn) = request.code_signing_config_arn.clone() {
-            return Err(Error::CodeSigningConfigNotFound { arn });
-        }
         Ok(Self {
             runtime: request.runtime.clone(),
             handler: request.handler.clone(),

@@ -7,6 +7,7 @@ use firelet_types::{CodeSha256, FunctionArn, FunctionName, Region};
 
 use crate::permission::PolicyError;
 
+use crate::code_signing::CodeSigningError;
 use crate::concurrency::ConcurrencyError;
 
 use crate::layer::LayerError;
@@ -70,14 +71,9 @@ pub enum Error {
     /// `InvalidParameterValueException` without a `Type`: a late check.
     #[error("$LATEST is not supported for an alias pointing to more than 1 version")]
     LatestWithWeights,
-    /// `CodeSigningConfigNotFoundException`.
-    #[error(
-        "The code signing configuration cannot be found. Check that the provided configuration is not deleted: {arn}."
-    )]
-    CodeSigningConfigNotFound {
-        /// The ARN that the caller gave.
-        arn: String,
-    },
+    /// A code signing configuration that stands against it.
+    #[error(transparent)]
+    CodeSigning(#[from] CodeSigningError),
     /// A reservation of concurrency that is not possible.
     #[error(transparent)]
     Concurrency(#[from] ConcurrencyError),

@@ -12,6 +12,7 @@ pub mod quota;
 
 mod account;
 mod alias;
+mod code_signing;
 mod concurrency;
 mod configuration;
 mod control;
@@ -33,6 +34,7 @@ mod tag;
 mod tests;
 
 pub use code_link::CodeDownload;
+pub use code_signing::CodeSigningError;
 pub use code_source::{CodeSource, CodeSourceError, CodeSourceOptions, Credentials};
 pub use concurrency::ConcurrencyError;
 pub use control::{Control, Options};

@@ -3,6 +3,8 @@
 //! A marker is sealed and names the last item of its page, so that a list goes on from there whatever was added or
 //! deleted in between, and no caller can make one up, nor use one of another list.
 
+use std::str::FromStr;
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use firelet_types::Scope;
@@ -44,6 +46,11 @@ impl<'a> Markers<'a> {
         } else {
             Err(InvalidParameter::Marker)
         }
+    }
+
+    /// Like [`Markers::read`], and reads the place as what it names.
+    pub(crate) fn parse<T: FromStr>(&self, marker: &str) -> Result<T, InvalidParameter> {
+        self.read(marker)?.parse().map_err(|_| InvalidParameter::Marker)
     }
 
     fn sealed(&self, place: &str) -> String {

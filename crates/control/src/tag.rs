@@ -1,13 +1,15 @@
-//! Tags of functions and of event source mappings.
+//! Tags of functions, of event source mappings and of code signing configurations.
 
 use std::collections::BTreeMap;
 
 use firelet_api::model;
 use firelet_store::Version;
+use firelet_store::code_signing::CodeSigningEntry;
 use firelet_store::function::Entry;
 use firelet_store::mapping::Editor;
-use firelet_types::{MappingId, Qualifier, Scope, limits};
+use firelet_types::{CodeSigningConfigId, MappingId, Qualifier, Scope, limits};
 
+use crate::code_signing;
 use crate::control::Control;
 use crate::error::{Error, InvalidParameter, NotFound};
 use crate::mapping;
@@ -17,10 +19,11 @@ use crate::name::{Target, resolve};
 enum Taggable {
     Function(Target),
     Mapping { scope: Scope, id: MappingId },
+    CodeSigningConfig { scope: Scope, id: CodeSigningConfigId },
 }
 
 impl Control {
-    /// The tags of a function or of an event source mapping.
+    /// The tags of a resource.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_ListTags.html>.
     ///
@@ -39,11 +42,14 @@ impl Control {
             Taggable::Mapping { scope, id } => {
                 self.store.mappings().tags(&scope, id)?.ok_or_else(|| no_mapping(&request.resource))?
             }
+            Taggable::CodeSigningConfig { scope, .. } => {
+                self.find_code_signing_config(&scope, &request.resource)?.definition.tags
+            }
         };
         Ok(model::ListTagsResponse { tags: Some(tags) })
     }
 
-    /// Adds tags to a function or an event source mapping; the same key again replaces the value.
+    /// Adds tags to a resource; the same key again replaces the value.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_TagResource.html>.
     ///
@@ -57,7 +63,7 @@ impl Control {
         self.change_tags(target, request.resource, move |tags| tags.extend(request.tags)).await
     }
 
-    /// Removes tags from a function or an event source mapping; keys that it does not have are passed over.
+    /// Removes tags from a resource; keys that it does not have are passed over.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_UntagResource.html>.
     ///
@@ -94,6 +100,15 @@ impl Control {
                 };
                 self.store.mappings().update(&scope, decide).await
             }
+            Taggable::CodeSigningConfig { scope, id } => {
+                let decide = move |entry: &mut CodeSigningEntry<'_>| {
+                    let mut config = entry.config()?.ok_or_else(|| code_signing::not_found(&resource))?;
+                    change(&mut config.definition.tags);
+                    check(&config.definition.tags)?;
+                    Ok(entry.put(config.last_modified, &config.definition)?)
+                };
+                self.store.code_signing_configs().update(&scope, &id, decide).await
+            }
         }
     }
 
@@ -126,7 +141,7 @@ pub(crate) fn check(tags: &BTreeMap<String, String>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The function or event source mapping that an ARN names; nothing else that can have tags exists yet.
+/// The resource that an ARN names; nothing else that can have tags exists yet.
 fn taggable(scope: &Scope, resource: &str) -> Result<Taggable, Error> {
     let arn = resource.to_owned();
     match resource.split(':').nth(5) {
@@ -134,7 +149,10 @@ fn taggable(scope: &Scope, resource: &str) -> Result<Taggable, Error> {
             Some(id) => Ok(Taggable::Mapping { scope: scope.clone(), id }),
             None => Err(no_mapping(resource)),
         },
-        Some("code-signing-config") => Err(NotFound::CodeSigningConfig { arn }.into()),
+        Some("code-signing-config") => {
+            let id = code_signing::parse_arn(scope, resource)?;
+            Ok(Taggable::CodeSigningConfig { scope: scope.clone(), id })
+        }
         Some("capacity-provider") => Err(NotFound::CapacityProvider { arn }.into()),
         Some("network-connector") => Err(Error::Unsupported { feature: "network connectors" }),
         _ => function(scope, resource).map(Taggable::Function),

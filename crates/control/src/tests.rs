@@ -5,6 +5,7 @@ mod harness;
 
 mod alias;
 mod code;
+mod code_signing;
 mod code_source;
 mod concurrency;
 mod configuration;

@@ -45,6 +45,17 @@ impl Call<'_> {
         Ok(output.map_err(|error| from_control(&error))?.encode(self.routed.operation))
     }
 
+    /// An output that may not be there.
+    fn answer_any<O: EncodeResponse>(
+        &self,
+        output: Result<Option<O>, Error>,
+    ) -> Result<EncodedResponse, ApiError> {
+        let operation = self.routed.operation;
+        let output = output.map_err(|error| from_control(&error))?;
+        Ok(output
+            .map_or_else(|| EncodedResponse::without_members(operation), |output| output.encode(operation)))
+    }
+
     fn done(&self, output: Result<(), Error>) -> Result<EncodedResponse, ApiError> {
         output.map_err(|error| from_control(&error))?;
         Ok(EncodedResponse::empty(self.routed.operation))
@@ -59,15 +70,24 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::AddPermission => call.answer(control.add_permission(scope, call.decode()?).await),
         Operation::CreateAlias => call.answer(control.create_alias(scope, call.decode()?).await),
+        Operation::CreateCodeSigningConfig => {
+            call.answer(control.create_code_signing_config(scope, call.decode()?).await)
+        }
         Operation::CreateEventSourceMapping => {
             call.answer(control.create_event_source_mapping(scope, call.decode()?).await)
         }
         Operation::CreateFunction => call.answer(control.create_function(scope, call.decode()?).await),
         Operation::DeleteAlias => call.done(control.delete_alias(scope, call.decode()?).await),
+        Operation::DeleteCodeSigningConfig => {
+            call.answer(control.delete_code_signing_config(scope, call.decode()?).await)
+        }
         Operation::DeleteEventSourceMapping => {
             call.answer(control.delete_event_source_mapping(scope, call.decode()?).await)
         }
         Operation::DeleteFunction => call.answer(control.delete_function(scope, call.decode()?).await),
+        Operation::DeleteFunctionCodeSigningConfig => {
+            call.done(control.delete_function_code_signing_config(scope, call.decode()?).await)
+        }
         Operation::DeleteFunctionConcurrency => {
             call.done(control.delete_function_concurrency(scope, call.decode()?).await)
         }
@@ -79,11 +99,17 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.get_account_settings(scope, call.decode()?).await)
         }
         Operation::GetAlias => call.answer(control.get_alias(scope, call.decode()?).await),
+        Operation::GetCodeSigningConfig => {
+            call.answer(control.get_code_signing_config(scope, call.decode()?).await)
+        }
         Operation::GetEventSourceMapping => {
             call.answer(control.get_event_source_mapping(scope, call.decode()?).await)
         }
         Operation::GetFunction => {
             call.answer(control.get_function(scope, call.decode()?, &call.base_url).await)
+        }
+        Operation::GetFunctionCodeSigningConfig => {
+            call.answer_any(control.get_function_code_signing_config(scope, call.decode()?).await)
         }
         Operation::GetFunctionConcurrency => {
             call.answer(control.get_function_concurrency(scope, call.decode()?).await)
@@ -105,6 +131,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::GetPolicy => call.answer(control.get_policy(scope, call.decode()?).await),
         Operation::ListAliases => call.answer(control.list_aliases(scope, call.decode()?).await),
+        Operation::ListCodeSigningConfigs => {
+            call.answer(control.list_code_signing_configs(scope, call.decode()?).await)
+        }
         Operation::ListEventSourceMappings => {
             call.answer(control.list_event_source_mappings(scope, call.decode()?).await)
         }
@@ -112,6 +141,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.list_function_event_invoke_configs(scope, call.decode()?).await)
         }
         Operation::ListFunctions => call.answer(control.list_functions(scope, call.decode()?).await),
+        Operation::ListFunctionsByCodeSigningConfig => {
+            call.answer(control.list_functions_by_code_signing_config(scope, call.decode()?).await)
+        }
         Operation::ListLayerVersions => call.answer(control.list_layer_versions(scope, call.decode()?).await),
         Operation::ListLayers => call.answer(control.list_layers(scope, call.decode()?).await),
         Operation::ListTags => call.answer(control.list_tags(scope, call.decode()?).await),
@@ -122,6 +154,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.publish_layer_version(scope, call.decode()?, &call.base_url).await)
         }
         Operation::PublishVersion => call.answer(control.publish_version(scope, call.decode()?).await),
+        Operation::PutFunctionCodeSigningConfig => {
+            call.answer(control.put_function_code_signing_config(scope, call.decode()?).await)
+        }
         Operation::PutFunctionConcurrency => {
             call.answer(control.put_function_concurrency(scope, call.decode()?).await)
         }
@@ -135,6 +170,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::TagResource => call.done(control.tag_resource(scope, call.decode()?).await),
         Operation::UntagResource => call.done(control.untag_resource(scope, call.decode()?).await),
         Operation::UpdateAlias => call.answer(control.update_alias(scope, call.decode()?).await),
+        Operation::UpdateCodeSigningConfig => {
+            call.answer(control.update_code_signing_config(scope, call.decode()?).await)
+        }
         Operation::UpdateEventSourceMapping => {
             call.answer(control.update_event_source_mapping(scope, call.decode()?).await)
         }

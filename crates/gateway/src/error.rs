@@ -5,7 +5,10 @@
 use firelet_api::model::ThrottleReason;
 use firelet_api::{ApiError, ErrorKind};
 use firelet_auth::Error as AuthError;
-use firelet_control::{ConcurrencyError, Error as ControlError, LayerError, MappingError, PolicyError};
+use firelet_control::{
+    CodeSigningError, ConcurrencyError, Error as ControlError, LayerError, MappingError, NotFound,
+    PolicyError,
+};
 use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
 
 /// Seconds after which a throttled caller may try again.
@@ -27,6 +30,10 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
             return ApiError::new(kind, error.to_string()).without_type();
         }
         ControlError::Validation { .. } => ErrorKind::ValidationException,
+        // Recorded without `Type`.
+        ControlError::NotFound(NotFound::CodeSigningConfig { .. }) => {
+            return ApiError::new(ErrorKind::ResourceNotFoundException, error.to_string()).without_type();
+        }
         ControlError::NotFound(_) => ErrorKind::ResourceNotFoundException,
         ControlError::Conflict(_) => ErrorKind::ResourceConflictException,
         ControlError::OtherAccount | ControlError::CodeLink(_) => ErrorKind::AccessDeniedException,
@@ -36,7 +43,13 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
         ControlError::Policy(error) => from_policy(error),
         ControlError::ZippedSize { .. } => ErrorKind::RequestEntityTooLargeException,
         ControlError::CodeStorageExceeded => ErrorKind::CodeStorageExceededException,
-        ControlError::CodeSigningConfigNotFound { .. } => ErrorKind::CodeSigningConfigNotFoundException,
+        ControlError::CodeSigning(CodeSigningError::ConfigMissing { .. }) => {
+            ErrorKind::CodeSigningConfigNotFoundException
+        }
+        ControlError::CodeSigning(CodeSigningError::Untrusted { .. }) => {
+            ErrorKind::CodeVerificationFailedException
+        }
+        ControlError::CodeSigning(CodeSigningError::InUse { .. }) => ErrorKind::ResourceConflictException,
         ControlError::Unsupported { .. } => ErrorKind::NotImplemented,
         // Recorded without `Type`.
         ControlError::Concurrency(ConcurrencyError::UnreservedMinimum { .. }) => {

@@ -144,7 +144,7 @@ pub struct Position {
 /// The table of functions.
 #[derive(Debug, Clone)]
 pub struct Functions {
-    database: Arc<Database>,
+    pub(crate) database: Arc<Database>,
 }
 
 impl Functions {

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod blob;
 pub mod changes;
+pub mod code_signing;
 pub mod definition;
 pub mod function;
 pub mod layer;
@@ -20,6 +21,7 @@ mod open;
 
 pub use blob::{Blob, Blobs};
 pub use changes::Changes;
+pub use code_signing::CodeSigningConfigs;
 pub use definition::Definition;
 pub use error::Error;
 pub use function::{Alias, FunctionVersion, Functions, LastUpdate, State, Usage, Version};

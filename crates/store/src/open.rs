@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::blob::Blobs;
 use crate::changes::Changes;
+use crate::code_signing::CodeSigningConfigs;
 use crate::data_directory::DataDirectory;
 use crate::database::Database;
 use crate::error::Error;
@@ -30,6 +31,7 @@ pub struct Store {
     functions: Functions,
     layers: Layers,
     mappings: Mappings,
+    code_signing_configs: CodeSigningConfigs,
     blobs: Blobs,
     changes: Arc<Changes>,
     // Last, so that the lock is given back after the database is closed.
@@ -48,7 +50,9 @@ impl Store {
         let blobs = Blobs::local(&directory.blobs(), Arc::clone(&database))?;
         let layers = Layers::new(Arc::clone(&database));
         let mappings = Mappings::new(Arc::clone(&database));
-        Ok(Self { functions: Functions::new(database), layers, mappings, blobs, changes, directory })
+        let code_signing_configs = CodeSigningConfigs::new(Arc::clone(&database));
+        let functions = Functions::new(database);
+        Ok(Self { functions, layers, mappings, code_signing_configs, blobs, changes, directory })
     }
 
     /// Functions with their versions and tags.
@@ -67,6 +71,12 @@ impl Store {
     #[must_use]
     pub const fn mappings(&self) -> &Mappings {
         &self.mappings
+    }
+
+    /// Code signing configurations.
+    #[must_use]
+    pub const fn code_signing_configs(&self) -> &CodeSigningConfigs {
+        &self.code_signing_configs
     }
 
     /// Deployment packages by their digest.

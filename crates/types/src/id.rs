@@ -82,6 +82,55 @@ id!(
     MappingId
 );
 
+/// A text that is not the id of a code signing configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not csc- and 17 lower-case letters or digits")]
+pub struct CodeSigningConfigIdError(String);
+
+/// One code signing configuration: `csc-` and 17 lower-case letters or digits.
+///
+/// See <https://docs.aws.amazon.com/lambda/latest/api/API_CodeSigningConfig.html>.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CodeSigningConfigId(String);
+
+impl CodeSigningConfigId {
+    const PREFIX: &str = "csc-";
+    const CHARACTERS: usize = 17;
+
+    /// An id from `ids`.
+    #[must_use]
+    pub fn new(ids: &Ids) -> Self {
+        let digits = ids.uuid().simple().to_string();
+        Self(format!("{}{}", Self::PREFIX, &digits[..Self::CHARACTERS]))
+    }
+
+    /// The text form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CodeSigningConfigId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl FromStr for CodeSigningConfigId {
+    type Err = CodeSigningConfigIdError;
+
+    fn from_str(text: &str) -> Result<Self, CodeSigningConfigIdError> {
+        let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        match text.strip_prefix(Self::PREFIX) {
+            Some(rest) if rest.len() == Self::CHARACTERS && rest.bytes().all(is_allowed) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(CodeSigningConfigIdError(text.to_owned())),
+        }
+    }
+}
+
 /// Where ids come from: the operating system, or a seed that gives the same ids again.
 #[derive(Debug)]
 pub struct Ids(Source);
@@ -135,6 +184,15 @@ mod tests {
     fn text_form_reads_back() {
         let id = RequestId::new(&Ids::system());
         assert_eq!(id.to_string().parse::<RequestId>().unwrap(), id);
+    }
+
+    #[test]
+    fn ids_of_code_signing_configurations_read_back() {
+        let id = CodeSigningConfigId::new(&Ids::system());
+        assert_eq!(id.as_str().parse(), Ok(id));
+        for wrong in ["", "csc-", "csc-0123456789abcdef", "csc-0123456789abcdefgh", "csc-0123456789abcdeF0"] {
+            assert!(wrong.parse::<CodeSigningConfigId>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -18,7 +18,9 @@ pub use arn::{FunctionArn, FunctionIdentifier, IdentifierError, runtime_version_
 pub use chance::Chance;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use digest::CodeSha256;
-pub use id::{EnvironmentId, Ids, MappingId, RequestId, RevisionId};
+pub use id::{
+    CodeSigningConfigId, CodeSigningConfigIdError, EnvironmentId, Ids, MappingId, RequestId, RevisionId,
+};
 pub use layer::{LayerArn, LayerError, LayerName, LayerVersionArn};
 pub use name::{FunctionName, NameError, Qualifier, VersionNumber};
 pub use scope::{AccountId, Region, Scope, ScopeError};

@@ -25,8 +25,6 @@ pub const ZIPPED_CODE_BYTES: usize = 52_428_800;
 pub const UNZIPPED_CODE_BYTES: u64 = 262_144_000;
 /// Bytes of the body of CreateFunction and UpdateFunctionCode.
 pub const CODE_REQUEST_BYTES: usize = 70_167_211;
-/// Bytes of a resource policy.
-pub const RESOURCE_POLICY_BYTES: usize = 20_480;
 /// Bytes of code that an account may store in a Region.
 pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
 /// Bytes of a function's environment variables, as compact JSON.

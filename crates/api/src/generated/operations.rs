@@ -407,23 +407,29 @@ impl Operation {
     pub const fn implemented(self) -> bool {
         matches!(
             self, Self::AddLayerVersionPermission | Self::AddPermission |
-            Self::CreateAlias | Self::CreateEventSourceMapping | Self::CreateFunction |
-            Self::DeleteAlias | Self::DeleteEventSourceMapping | Self::DeleteFunction |
+            Self::CreateAlias | Self::CreateCodeSigningConfig |
+            Self::CreateEventSourceMapping | Self::CreateFunction | Self::DeleteAlias |
+            Self::DeleteCodeSigningConfig | Self::DeleteEventSourceMapping |
+            Self::DeleteFunction | Self::DeleteFunctionCodeSigningConfig |
             Self::DeleteFunctionConcurrency | Self::DeleteFunctionEventInvokeConfig |
             Self::DeleteLayerVersion | Self::GetAccountSettings | Self::GetAlias |
-            Self::GetEventSourceMapping | Self::GetFunction |
-            Self::GetFunctionConcurrency | Self::GetFunctionConfiguration |
-            Self::GetFunctionEventInvokeConfig | Self::GetLayerVersion |
-            Self::GetLayerVersionByArn | Self::GetLayerVersionPolicy | Self::GetPolicy |
-            Self::Invoke | Self::ListAliases | Self::ListEventSourceMappings |
-            Self::ListFunctionEventInvokeConfigs | Self::ListFunctions |
+            Self::GetCodeSigningConfig | Self::GetEventSourceMapping | Self::GetFunction
+            | Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
+            Self::GetFunctionConfiguration | Self::GetFunctionEventInvokeConfig |
+            Self::GetLayerVersion | Self::GetLayerVersionByArn |
+            Self::GetLayerVersionPolicy | Self::GetPolicy | Self::Invoke |
+            Self::ListAliases | Self::ListCodeSigningConfigs |
+            Self::ListEventSourceMappings | Self::ListFunctionEventInvokeConfigs |
+            Self::ListFunctions | Self::ListFunctionsByCodeSigningConfig |
             Self::ListLayerVersions | Self::ListLayers | Self::ListTags |
             Self::ListVersionsByFunction | Self::PublishLayerVersion |
-            Self::PublishVersion | Self::PutFunctionConcurrency |
-            Self::PutFunctionEventInvokeConfig | Self::RemoveLayerVersionPermission |
-            Self::RemovePermission | Self::TagResource | Self::UntagResource |
-            Self::UpdateAlias | Self::UpdateEventSourceMapping | Self::UpdateFunctionCode
-            | Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig
+            Self::PublishVersion | Self::PutFunctionCodeSigningConfig |
+            Self::PutFunctionConcurrency | Self::PutFunctionEventInvokeConfig |
+            Self::RemoveLayerVersionPermission | Self::RemovePermission |
+            Self::TagResource | Self::UntagResource | Self::UpdateAlias |
+            Self::UpdateCodeSigningConfig | Self::UpdateEventSourceMapping |
+            Self::UpdateFunctionCode | Self::UpdateFunctionConfiguration |
+            Self::UpdateFunctionEventInvokeConfig
         )
     }
 }

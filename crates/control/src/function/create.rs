@@ -6,8 +6,9 @@ use firelet_api::model;
 use firelet_store::function::Entry;
 use firelet_store::{Definition, FunctionVersion, State, Version};
 use firelet_types::limits::FUNCTION_NAME_CHARACTERS;
-use firelet_types::{FunctionName, RevisionId, Scope, Timestamp};
+use firelet_types::{CodeSigningConfigId, FunctionName, RevisionId, Scope, Timestamp};
 
+use crate::code_signing;
 use crate::configuration::{self, Changes, clearable};
 use crate::control::Control;
 use crate::describe::{Detail, describe};
@@ -28,10 +29,18 @@ struct Creation {
     definition: Definition,
     layers: Vec<String>,
     tags: BTreeMap<String, String>,
+    code_signing: Option<CodeSigning>,
     publish: bool,
     revisions: [RevisionId; 2],
     now: Timestamp,
     quotas: Quotas,
+}
+
+/// What is said about code signing in the request.
+struct CodeSigning {
+    config_arn: String,
+    /// The function as the caller named it.
+    subject: String,
 }
 
 impl Control {
@@ -53,6 +62,9 @@ impl Control {
         let blank = configuration::blank(request.architectures.as_deref());
         let layers = changes.layers.clone().unwrap_or_default();
         let definition = changes.apply(blank, &self.context(scope))?;
+        let subject = request.function_name;
+        let code_signing =
+            request.code_signing_config_arn.map(|config_arn| CodeSigning { config_arn, subject });
         let package_kms_key = clearable(request.code.source_kms_key_arn.clone(), None);
         if self.store.functions().get(scope, &name, Version::Latest)?.is_some() {
             return Err(Conflict::FunctionExists { name }.into());
@@ -64,6 +76,7 @@ impl Control {
             definition: Definition { code: package.code, package_kms_key, ..definition },
             layers,
             tags,
+            code_signing,
             publish: request.publish.unwrap_or_default(),
             revisions: [self.new_revision(), self.new_revision()],
             now: self.clock.now(),
@@ -73,6 +86,15 @@ impl Control {
             self.store.functions().update(scope, &name, move |entry| create(entry, creation)).await?;
         drop(package);
         Ok(describe(&created, None, Detail::Full))
+    }
+}
+
+impl CodeSigning {
+    /// The configuration that the function will be under, which takes its code.
+    fn judge(self, entry: &Entry<'_>) -> Result<CodeSigningConfigId, Error> {
+        let config = code_signing::attachable(entry, &self.config_arn)?;
+        code_signing::verify(Some(&config), &self.subject)?;
+        Ok(config.id)
     }
 }
 
@@ -88,6 +110,7 @@ fn create(entry: &mut Entry<'_>, creation: Creation) -> Result<FunctionVersion, 
     if entry.exists() {
         return Err(Conflict::FunctionExists { name: creation.name }.into());
     }
+    let code_signing = creation.code_signing.map(|code_signing| code_signing.judge(entry)).transpose()?;
     let [revision, published_revision] = creation.revisions;
     let layers = attach::attach(entry, &creation.scope, creation.layers)?;
     let definition = Definition { layers, ..creation.definition };
@@ -104,6 +127,7 @@ fn create(entry: &mut Entry<'_>, creation: Creation) -> Result<FunctionVersion, 
     };
     entry.put(&latest)?;
     entry.set_tags(&creation.tags)?;
+    entry.set_code_signing(code_signing.as_ref())?;
     let created = if creation.publish { publish(entry, &latest, published_revision)? } else { latest };
     if entry.usage()?.code_bytes > creation.quotas.code_storage_bytes {
         return Err(Error::CodeStorageExceeded);

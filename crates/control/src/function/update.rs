@@ -1,11 +1,12 @@
 //! UpdateFunctionCode and UpdateFunctionConfiguration.
 
 use firelet_api::model;
-use firelet_store::definition::Code;
+use firelet_store::definition::{Code, Layer};
 use firelet_store::function::Entry;
 use firelet_store::{Definition, FunctionVersion, LastUpdate};
 use firelet_types::{RevisionId, Scope, Timestamp};
 
+use crate::code_signing;
 use crate::configuration::{Changes, Context, architecture, clearable};
 use crate::control::Control;
 use crate::describe::{Detail, describe};
@@ -34,15 +35,19 @@ impl Control {
         let name = target.unqualified_function()?;
         let seen = request.revision_id.clone();
         let changes = Changes::of_update(request)?;
-        let layers = changes.layers.clone();
+        let new_layers = changes.layers.clone();
         let (revision, now) = (self.new_revision(), self.clock.now());
         let (bounds, quotas) = (scope.clone(), self.quotas.clone());
         let decide = move |entry: &mut Entry<'_>| -> Result<FunctionVersion, Error> {
             let before = updatable(entry, &target, seen.as_deref())?;
             let context = Context { scope: &bounds, quotas: &quotas };
+            let layers = before.definition.layers.clone();
             let mut definition = changes.apply(before.definition, &context)?;
-            if let Some(arns) = layers {
+            if let Some(arns) = new_layers {
                 definition.layers = attach::attach(entry, &bounds, arns)?;
+            }
+            if definition.layers != layers {
+                verify_layers(entry, &definition.layers)?;
             }
             attach::check_size(&definition, &quotas)?;
             let last_update = Some(LastUpdate::InProgress(creating()));
@@ -107,6 +112,12 @@ impl Control {
     }
 }
 
+/// Judges layers that a function did not have before, as its code would be.
+fn verify_layers(entry: &Entry<'_>, layers: &[Layer]) -> Result<(), Error> {
+    let config = entry.code_signing()?;
+    layers.iter().try_for_each(|layer| Ok(code_signing::verify(config.as_ref(), &layer.arn.to_string())?))
+}
+
 /// New code for a function.
 struct Replacement {
     target: Target,
@@ -120,6 +131,7 @@ struct Replacement {
 impl Replacement {
     fn apply(self, entry: &mut Entry<'_>) -> Result<FunctionVersion, Error> {
         let before = updatable(entry, &self.target, self.request.revision_id.as_deref())?;
+        code_signing::verify(entry.code_signing()?.as_ref(), &self.request.function_name)?;
         let definition = self.define(before.definition.clone());
         attach::check_size(&definition, &self.quotas)?;
         if self.request.dry_run == Some(true) {

@@ -82,7 +82,7 @@ impl Policy {
     /// The policy as JSON.
     pub(super) fn document(&self) -> Result<String, PolicyError> {
         let document = serde_json::to_string(self).map_err(PolicyError::Corrupt)?;
-        let (size, limit) = (document.len(), limits::RESOURCE_POLICY_BYTES);
+        let (size, limit) = (document.len(), limits::POLICY_BYTES);
         if size > limit { Err(PolicyError::Length { size, limit }) } else { Ok(document) }
     }
 

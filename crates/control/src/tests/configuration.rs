@@ -116,7 +116,7 @@ async fn what_firelet_does_not_have_yet_is_named() {
         "The code signing configuration cannot be found. Check that the provided configuration is not deleted: {arn}."
     );
     let result = world.create(json!({ "FunctionName": "echo", "CodeSigningConfigArn": arn })).await;
-    check_error(result, "CodeSigningConfigNotFound", &text);
+    check_error(result, "CodeSigning(ConfigMissing", &text);
 }
 
 #[tokio::test]

@@ -9,17 +9,17 @@ use crate::Error;
 const ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:echo";
 
 impl World {
-    async fn tag(&self, resource: &str, tags: Value) -> Result<(), Error> {
+    pub(super) async fn tag(&self, resource: &str, tags: Value) -> Result<(), Error> {
         let request = request(json!({ "Resource": resource, "Tags": tags }));
         self.control.tag_resource(&self.scope, request).await
     }
 
-    async fn untag(&self, resource: &str, keys: &[&str]) -> Result<(), Error> {
+    pub(super) async fn untag(&self, resource: &str, keys: &[&str]) -> Result<(), Error> {
         let request = request(json!({ "Resource": resource, "TagKeys": keys }));
         self.control.untag_resource(&self.scope, request).await
     }
 
-    async fn tags(&self, resource: &str) -> Result<Value, Error> {
+    pub(super) async fn tags(&self, resource: &str) -> Result<Value, Error> {
         let request = request(json!({ "Resource": resource }));
         self.control.list_tags(&self.scope, request).await.map(|response| answer(response)["Tags"].clone())
     }

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_function_settings.sql"),
     include_str!("../../migrations/0005_layers.sql"),
     include_str!("../../migrations/0006_event_source_mappings.sql"),
+    include_str!("../../migrations/0007_code_signing.sql"),
 ];
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {

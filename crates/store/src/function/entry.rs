@@ -13,16 +13,22 @@ use super::{FunctionVersion, PolicyResource, Usage, Version};
 
 /// A name in a scope, and the function that has it, if there is one.
 pub struct Entry<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) scope: Scope,
-    pub(super) name: FunctionName,
-    pub(super) function: Option<FunctionRow>,
+    pub(crate) connection: &'a Connection,
+    pub(crate) scope: Scope,
+    pub(crate) name: FunctionName,
+    pub(crate) function: Option<FunctionRow>,
 }
 
 impl<'a> Entry<'a> {
     pub(crate) fn find(connection: &'a Connection, scope: Scope, name: FunctionName) -> Result<Self, Error> {
         let function = row::find_function(connection, &scope, &name)?;
         Ok(Self { connection, scope, name, function })
+    }
+
+    /// The account and Region of the name.
+    #[must_use]
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Whether there is a function of this name.
@@ -186,7 +192,7 @@ impl<'a> Entry<'a> {
         Ok(id)
     }
 
-    pub(super) fn execute(&self, statement: &str, values: impl Params) -> Result<(), Error> {
+    pub(crate) fn execute(&self, statement: &str, values: impl Params) -> Result<(), Error> {
         let step = "change a function";
         let mut statement = self.connection.prepare_cached(statement).map_err(Error::database(step))?;
         statement.execute(values).map_err(Error::database(step))?;

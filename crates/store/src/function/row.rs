@@ -30,9 +30,9 @@ impl Status {
 }
 
 /// A row of `function`.
-pub(super) struct FunctionRow {
-    pub(super) id: i64,
-    pub(super) last_published: VersionNumber,
+pub(crate) struct FunctionRow {
+    pub(crate) id: i64,
+    pub(crate) last_published: VersionNumber,
 }
 
 pub(super) fn number(version: Version) -> i64 {
