@@ -9,6 +9,7 @@ use crate::permission::PolicyError;
 
 use crate::code_signing::CodeSigningError;
 use crate::concurrency::ConcurrencyError;
+use crate::runtime_management::RuntimeManagementError;
 
 use crate::layer::LayerError;
 
@@ -77,6 +78,9 @@ pub enum Error {
     /// A reservation of concurrency that is not possible.
     #[error(transparent)]
     Concurrency(#[from] ConcurrencyError),
+    /// A runtime management configuration that is not possible.
+    #[error(transparent)]
+    RuntimeManagement(#[from] RuntimeManagementError),
     /// Part of the API that firelet does not have yet.
     #[error("firelet does not support {feature} yet.")]
     Unsupported {

@@ -28,7 +28,9 @@ mod marker;
 mod package;
 mod permission;
 mod reconcile;
+mod recursion;
 mod runtime;
+mod runtime_management;
 mod tag;
 #[cfg(test)]
 mod tests;
@@ -44,3 +46,4 @@ pub use mapping::error::{DuplicateMapping, MappingError, MappingParameter};
 pub use name::Target;
 pub use permission::PolicyError;
 pub use quota::Quotas;
+pub use runtime_management::RuntimeManagementError;

@@ -16,6 +16,7 @@ mod mappings;
 mod names;
 mod permissions;
 mod random;
+mod settings;
 mod states;
 mod tags;
 mod versions;

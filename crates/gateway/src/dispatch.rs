@@ -120,6 +120,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::GetFunctionEventInvokeConfig => {
             call.answer(control.get_function_event_invoke_config(scope, call.decode()?).await)
         }
+        Operation::GetFunctionRecursionConfig => {
+            call.answer(control.get_function_recursion_config(scope, call.decode()?).await)
+        }
         Operation::GetLayerVersion => {
             call.answer(control.get_layer_version(scope, call.decode()?, &call.base_url).await)
         }
@@ -130,6 +133,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.get_layer_version_policy(scope, call.decode()?).await)
         }
         Operation::GetPolicy => call.answer(control.get_policy(scope, call.decode()?).await),
+        Operation::GetRuntimeManagementConfig => {
+            call.answer(control.get_runtime_management_config(scope, call.decode()?).await)
+        }
         Operation::ListAliases => call.answer(control.list_aliases(scope, call.decode()?).await),
         Operation::ListCodeSigningConfigs => {
             call.answer(control.list_code_signing_configs(scope, call.decode()?).await)
@@ -162,6 +168,12 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::PutFunctionEventInvokeConfig => {
             call.answer(control.put_function_event_invoke_config(scope, call.decode()?).await)
+        }
+        Operation::PutFunctionRecursionConfig => {
+            call.answer(control.put_function_recursion_config(scope, call.decode()?).await)
+        }
+        Operation::PutRuntimeManagementConfig => {
+            call.answer(control.put_runtime_management_config(scope, call.decode()?).await)
         }
         Operation::RemoveLayerVersionPermission => {
             call.done(control.remove_layer_version_permission(scope, call.decode()?).await)

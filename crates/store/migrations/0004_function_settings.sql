@@ -15,3 +15,9 @@ CREATE TRIGGER function_released AFTER DELETE ON function WHEN OLD.reserved_conc
     UPDATE usage SET reserved_concurrency = reserved_concurrency - OLD.reserved_concurrency
         WHERE account = OLD.account AND region = OLD.region;
 END;
+
+-- 1 when invocations that a function causes of itself are not to be stopped.
+ALTER TABLE function ADD COLUMN allows_recursion INTEGER NOT NULL DEFAULT 0;
+
+-- JSON of when the version gets another version of its runtime; none means whenever there is one.
+ALTER TABLE version ADD COLUMN runtime_update TEXT;

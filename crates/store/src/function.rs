@@ -9,6 +9,7 @@ mod entry;
 mod event_invoke_config;
 mod policy;
 pub(crate) mod row;
+mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -29,6 +30,7 @@ pub use entry::Entry;
 pub use event_invoke_config::EventInvokeConfig;
 pub use policy::PolicyResource;
 use row::COLUMNS;
+pub use settings::RuntimeUpdate;
 
 /// `$LATEST`, which updates change, or a published version, which nothing changes but its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -416,20 +416,21 @@ impl Operation {
             Self::GetCodeSigningConfig | Self::GetEventSourceMapping | Self::GetFunction
             | Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
             Self::GetFunctionConfiguration | Self::GetFunctionEventInvokeConfig |
-            Self::GetLayerVersion | Self::GetLayerVersionByArn |
-            Self::GetLayerVersionPolicy | Self::GetPolicy | Self::Invoke |
-            Self::ListAliases | Self::ListCodeSigningConfigs |
-            Self::ListEventSourceMappings | Self::ListFunctionEventInvokeConfigs |
-            Self::ListFunctions | Self::ListFunctionsByCodeSigningConfig |
-            Self::ListLayerVersions | Self::ListLayers | Self::ListTags |
-            Self::ListVersionsByFunction | Self::PublishLayerVersion |
-            Self::PublishVersion | Self::PutFunctionCodeSigningConfig |
-            Self::PutFunctionConcurrency | Self::PutFunctionEventInvokeConfig |
-            Self::RemoveLayerVersionPermission | Self::RemovePermission |
-            Self::TagResource | Self::UntagResource | Self::UpdateAlias |
-            Self::UpdateCodeSigningConfig | Self::UpdateEventSourceMapping |
-            Self::UpdateFunctionCode | Self::UpdateFunctionConfiguration |
-            Self::UpdateFunctionEventInvokeConfig
+            Self::GetFunctionRecursionConfig | Self::GetLayerVersion |
+            Self::GetLayerVersionByArn | Self::GetLayerVersionPolicy | Self::GetPolicy |
+            Self::GetRuntimeManagementConfig | Self::Invoke | Self::ListAliases |
+            Self::ListCodeSigningConfigs | Self::ListEventSourceMappings |
+            Self::ListFunctionEventInvokeConfigs | Self::ListFunctions |
+            Self::ListFunctionsByCodeSigningConfig | Self::ListLayerVersions |
+            Self::ListLayers | Self::ListTags | Self::ListVersionsByFunction |
+            Self::PublishLayerVersion | Self::PublishVersion |
+            Self::PutFunctionCodeSigningConfig | Self::PutFunctionConcurrency |
+            Self::PutFunctionEventInvokeConfig | Self::PutFunctionRecursionConfig |
+            Self::PutRuntimeManagementConfig | Self::RemoveLayerVersionPermission |
+            Self::RemovePermission | Self::TagResource | Self::UntagResource |
+            Self::UpdateAlias | Self::UpdateCodeSigningConfig |
+            Self::UpdateEventSourceMapping | Self::UpdateFunctionCode |
+            Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig
         )
     }
 }

@@ -241,6 +241,37 @@ async fn reservations_follow_every_change() {
 }
 
 #[tokio::test]
+async fn settings_are_kept_by_function_and_by_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let name: FunctionName = "a".parse().unwrap();
+    let (latest, first) = (Version::Latest, Version::Published(1));
+    let manual = RuntimeUpdate::Manual { version_arn: "arn:1".to_owned() };
+    assert_eq!(store.functions().allows_recursion(&scope(), &name).unwrap(), None);
+    assert_eq!(store.functions().runtime_update(&scope(), &name, latest).unwrap(), None);
+    put(&store, &record("a", latest, 1)).await;
+    put(&store, &record("a", first, 1)).await;
+    assert_eq!(store.functions().allows_recursion(&scope(), &name).unwrap(), Some(false));
+    assert_eq!(store.functions().runtime_update(&scope(), &name, first).unwrap(), Some(RuntimeUpdate::Auto));
+    let update = manual.clone();
+    let set = move |entry: &mut Entry<'_>| -> Result<(), Error> {
+        entry.set_allows_recursion(true)?;
+        entry.set_runtime_update(Version::Latest, &update)?;
+        entry.set_runtime_update(Version::Published(1), &RuntimeUpdate::FunctionUpdate)
+    };
+    store.functions().update(&scope(), &name, set).await.unwrap();
+    drop(store);
+    let store = open(&folder);
+    put(&store, &record("a", latest, 2)).await;
+    assert_eq!(store.functions().allows_recursion(&scope(), &name).unwrap(), Some(true));
+    assert_eq!(store.functions().runtime_update(&scope(), &name, latest).unwrap(), Some(manual));
+    let found = store.functions().runtime_update(&scope(), &name, first).unwrap();
+    assert_eq!(found, Some(RuntimeUpdate::FunctionUpdate));
+    store.functions().update(&scope(), &name, |entry| entry.delete_version(1)).await.unwrap();
+    assert_eq!(store.functions().runtime_update(&scope(), &name, first).unwrap(), None);
+}
+
+#[tokio::test]
 async fn unfinished_work_is_found_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     {
