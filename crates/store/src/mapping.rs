@@ -136,24 +136,29 @@ impl Mappings {
         limit: usize,
     ) -> Result<Vec<Mapping>, Error> {
         let step = "list event source mappings";
-        let mut query = format!(
-            "SELECT {COLUMNS} FROM event_source_mapping
-             WHERE account = ?1 AND region = ?2 AND uuid > ?3 AND ?4 IS NOT NULL"
-        );
+        // Named, because the planner would go through all mappings of the scope rather than pick one of these.
+        let index = match selection {
+            Selection { function: Some(_), .. } => "INDEXED BY event_source_mapping_function",
+            Selection { source_arn: Some(_), .. } => "INDEXED BY event_source_mapping_source",
+            Selection { function: None, source_arn: None } => "",
+        };
         let (name, qualifier) = match &selection.function {
             Some((name, qualifier)) => (name.as_str(), qualifier.as_ref().map(ToString::to_string)),
             None => ("", None),
         };
-        // Each combination is a statement of its own, so that each uses the index made for it.
-        query.push_str(match selection.function {
-            Some(_) => " AND function = ?5 AND qualifier IS ?6",
-            None => " AND ?5 = '' AND ?6 IS NULL",
-        });
-        query.push_str(match selection.source_arn {
-            Some(_) => " AND source_arn = ?7",
-            None => " AND ?7 IS NULL",
-        });
-        query.push_str(" ORDER BY uuid LIMIT ?4");
+        let of_function = match selection.function {
+            Some(_) => "function = ?5 AND qualifier IS ?6",
+            None => "?5 = '' AND ?6 IS NULL",
+        };
+        let of_source = match selection.source_arn {
+            Some(_) => "source_arn = ?7",
+            None => "?7 IS NULL",
+        };
+        let query = format!(
+            "SELECT {COLUMNS} FROM event_source_mapping {index}
+             WHERE account = ?1 AND region = ?2 AND uuid > ?3 AND {of_function} AND {of_source}
+             ORDER BY uuid LIMIT ?4"
+        );
         self.database.read(|connection| {
             let mut statement = connection.prepare_cached(&query).map_err(Error::database(step))?;
             let values = params![

@@ -45,7 +45,7 @@ impl<'a> Editor<'a> {
     pub fn of_function(&self, name: &FunctionName) -> Result<Vec<Mapping>, Error> {
         let step = "list the event source mappings of a function";
         let query = format!(
-            "SELECT {COLUMNS} FROM event_source_mapping
+            "SELECT {COLUMNS} FROM event_source_mapping INDEXED BY event_source_mapping_function
              WHERE account = ?1 AND region = ?2 AND function = ?3 ORDER BY uuid"
         );
         let mut statement = self.connection.prepare_cached(&query).map_err(Error::database(step))?;
