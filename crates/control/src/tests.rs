@@ -17,6 +17,7 @@ mod names;
 mod permissions;
 mod random;
 mod settings;
+mod random_mappings;
 mod states;
 mod tags;
 mod versions;
