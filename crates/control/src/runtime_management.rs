@@ -73,7 +73,7 @@ impl Control {
     }
 }
 
-/// The version that a target means. No alias can be made yet, so a name means none.
+/// The version that a target means. An alias has no runtime of its own, so a name means none.
 fn version(target: &Target) -> Result<(FunctionName, Version), Error> {
     let version = match &target.qualifier {
         None | Some(Qualifier::Latest) => Version::Latest,

@@ -19,14 +19,11 @@ pub(super) struct Function {
 pub(super) fn find(editor: &Editor<'_>, target: &Target) -> Result<Function, Error> {
     let missing = || Error::from(MappingParameter::FunctionMissing);
     let name: FunctionName = target.name.parse().map_err(|_| missing())?;
-    let version = match &target.qualifier {
-        None | Some(Qualifier::Latest) => Version::Latest,
-        Some(Qualifier::Version(number)) => Version::Published(*number),
-        // No alias can be made yet.
-        Some(Qualifier::Name(_)) => return Err(missing()),
+    let entry = editor.function(&name)?;
+    let exists = match &target.qualifier {
+        None | Some(Qualifier::Latest) => entry.exists(),
+        Some(Qualifier::Version(number)) => entry.version(Version::Published(*number))?.is_some(),
+        Some(Qualifier::Name(alias)) => entry.alias(alias)?.is_some(),
     };
-    match editor.function(&name)?.version(version)? {
-        Some(_) => Ok(Function { name, qualifier: target.qualifier.clone() }),
-        None => Err(missing()),
-    }
+    if exists { Ok(Function { name, qualifier: target.qualifier.clone() }) } else { Err(missing()) }
 }

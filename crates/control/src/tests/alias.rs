@@ -165,3 +165,17 @@ async fn a_version_that_aliases_name_stays() {
         &format!("Cannot find alias arn: {ARN}:live"),
     );
 }
+
+#[tokio::test]
+async fn an_event_source_can_be_mapped_to_an_alias() {
+    let world = world().await;
+    world.create_alias(alias("live", "1")).await.unwrap();
+    let map = |function: &str| {
+        let queue = "arn:aws:sqs:us-east-1:000000000000:queue";
+        let request = json!({ "FunctionName": function, "EventSourceArn": queue });
+        world.control.create_event_source_mapping(&world.scope, super::harness::request(request))
+    };
+    let mapped = map("echo:live").await.unwrap();
+    assert_eq!(mapped.function_arn.unwrap(), format!("{ARN}:live"));
+    check_error(map("echo:none").await, "Mapping(InvalidParameter", "Function does not exist");
+}
