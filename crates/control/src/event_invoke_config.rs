@@ -5,12 +5,12 @@
 use firelet_api::{EpochSeconds, model};
 use firelet_store::Version;
 use firelet_store::function::{Entry, EventInvokeConfig};
-use firelet_types::{FunctionArn, FunctionIdentifier, FunctionName, Qualifier, Scope, limits};
+use firelet_types::{FunctionArn, FunctionIdentifier, FunctionName, Qualifier, Scope, Timestamp, limits};
 
 use crate::control::Control;
 use crate::error::{Error, InvalidParameter, NotFound};
 use crate::marker::{Markers, cut, page_size};
-use crate::name::resolve;
+use crate::name::{Target, resolve};
 
 /// What a request changes.
 struct Change {
@@ -18,6 +18,13 @@ struct Change {
     maximum_event_age_seconds: Option<u32>,
     /// Of success and of failure.
     destinations: Option<[Option<String>; 2]>,
+}
+
+/// What a change starts from.
+#[derive(Clone, Copy)]
+enum Basis {
+    Nothing,
+    Existing,
 }
 
 impl Control {
@@ -38,26 +45,7 @@ impl Control {
             request.destination_config,
         )?;
         let target = resolve(scope, &request.function_name, request.qualifier.as_deref())?;
-        let function = target.function().map_err(|_| NotFound::ConfiguredFunction)?;
-        let qualifier = target.qualifier.unwrap_or(Qualifier::Latest);
-        let now = self.clock.now();
-        self.check_destinations(scope, &function, &change)?;
-        let decide = move |entry: &mut Entry<'_>| -> Result<EventInvokeConfig, Error> {
-            check_exists(entry, &qualifier)?;
-            let blank = EventInvokeConfig {
-                qualifier,
-                last_modified: now,
-                maximum_retry_attempts: None,
-                maximum_event_age_seconds: None,
-                on_success: None,
-                on_failure: None,
-            };
-            let config = change.apply(blank);
-            entry.put_event_invoke_config(&config)?;
-            Ok(config)
-        };
-        let config = self.store.functions().update(scope, &function, decide).await?;
-        Ok(describe(scope, &function, config))
+        self.configure(target, change, Basis::Nothing).await
     }
 
     /// Changes the configuration of a function, a version or an alias; what the request leaves out stays.
@@ -77,21 +65,36 @@ impl Control {
             request.destination_config,
         )?;
         let target = resolve(scope, &request.function_name, request.qualifier.as_deref())?;
+        self.configure(target, change, Basis::Existing).await
+    }
+
+    async fn configure(
+        &self,
+        target: Target,
+        change: Change,
+        basis: Basis,
+    ) -> Result<model::FunctionEventInvokeConfig, Error> {
+        let scope = target.scope.clone();
         let function = target.function().map_err(|_| NotFound::ConfiguredFunction)?;
         let qualifier = target.qualifier.unwrap_or(Qualifier::Latest);
-        let arn = arn(scope, &function, &qualifier);
+        let arn = arn(&scope, &function, &qualifier);
         let now = self.clock.now();
-        self.check_destinations(scope, &function, &change)?;
+        self.check_destinations(&scope, &function, &change)?;
         let decide = move |entry: &mut Entry<'_>| -> Result<EventInvokeConfig, Error> {
             check_exists(entry, &qualifier)?;
-            let before = entry.event_invoke_config(&qualifier)?;
-            let before = before.ok_or(NotFound::EventInvokeConfig { arn })?;
+            let before = match basis {
+                Basis::Nothing => blank(qualifier, now),
+                Basis::Existing => {
+                    let before = entry.event_invoke_config(&qualifier)?;
+                    before.ok_or(NotFound::EventInvokeConfig { arn })?
+                }
+            };
             let config = change.apply(EventInvokeConfig { last_modified: now, ..before });
             entry.put_event_invoke_config(&config)?;
             Ok(config)
         };
-        let config = self.store.functions().update(scope, &function, decide).await?;
-        Ok(describe(scope, &function, config))
+        let config = self.store.functions().update(&scope, &function, decide).await?;
+        Ok(describe(&scope, &function, config))
     }
 
     /// The configuration of a function, a version or an alias.
@@ -253,6 +256,17 @@ impl Change {
             on_failure,
             ..before
         }
+    }
+}
+
+const fn blank(qualifier: Qualifier, last_modified: Timestamp) -> EventInvokeConfig {
+    EventInvokeConfig {
+        qualifier,
+        last_modified,
+        maximum_retry_attempts: None,
+        maximum_event_age_seconds: None,
+        on_success: None,
+        on_failure: None,
     }
 }
 
