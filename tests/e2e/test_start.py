@@ -48,6 +48,13 @@ def test_a_relative_data_directory_runs_functions(tmp_path):
         server.stop()
 
 
+@pytest.mark.parametrize("microseconds", ["0", "1000"])
+def test_functions_run_with_any_busy_polling(make_server, microseconds):
+    world = World(make_server("--busy-poll", microseconds).start())
+    name = world.deploy(HELLO)
+    assert [world.invoke(name).payload for _ in range(20)] == ["one"] * 20
+
+
 def test_a_second_server_on_the_same_data_is_refused(make_server):
     first = make_server().start()
     line = refused("--data-dir", first.data_directory, "--listen", "127.0.0.1:0")
