@@ -46,9 +46,7 @@ impl Control {
             if let Some(arns) = new_layers {
                 definition.layers = attach::attach(entry, &bounds, arns)?;
             }
-            if definition.layers != layers {
-                verify_layers(entry, &definition.layers)?;
-            }
+            verify_layers(entry, &layers, &definition.layers)?;
             attach::check_size(&definition, &quotas)?;
             let last_update = Some(LastUpdate::InProgress(creating()));
             let after = FunctionVersion { definition, revision, last_modified: now, last_update, ..before };
@@ -113,9 +111,10 @@ impl Control {
 }
 
 /// Judges layers that a function did not have before, as its code would be.
-fn verify_layers(entry: &Entry<'_>, layers: &[Layer]) -> Result<(), Error> {
+fn verify_layers(entry: &Entry<'_>, before: &[Layer], after: &[Layer]) -> Result<(), Error> {
     let config = entry.code_signing()?;
-    layers.iter().try_for_each(|layer| Ok(code_signing::verify(config.as_ref(), &layer.arn.to_string())?))
+    let mut added = after.iter().filter(|layer| !before.contains(layer));
+    added.try_for_each(|layer| Ok(code_signing::verify(config.as_ref(), &layer.arn.to_string())?))
 }
 
 /// New code for a function.

@@ -290,3 +290,31 @@ async fn configurations_have_tags() {
     check_error(world.tag(MISSING, json!({ "a": "1" })).await, "NotFound", &text);
     check_error(world.untag(MISSING, &["a"]).await, "NotFound", &text);
 }
+
+#[tokio::test]
+async fn enforcement_refuses_layers_that_are_new_and_no_others() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.publish_layer(json!({ "LayerName": name })).await.unwrap();
+    }
+    let layer = |name: &str| format!("arn:aws:lambda:us-east-1:000000000000:layer:{name}:1");
+    let function = json!({ "FunctionName": "echo", "Layers": [layer("a"), layer("b")] });
+    world.create(function).await.unwrap();
+    world.control.settle().await.unwrap();
+    let enforce = world.signing("Enforce").await;
+    world.attach("echo", &enforce).await.unwrap();
+    let added = json!({ "FunctionName": "echo", "Layers": [layer("a"), layer("c")] });
+    let text = format!(
+        "Lambda cannot deploy the function. The function or layer might be signed using a signature that the client \
+         is not configured to accept. Check the provided signature for {}.",
+        layer("c"),
+    );
+    check_error(world.configure(added.clone()).await, "CodeSigning(Untrusted", &text);
+    for left in [json!([layer("a"), layer("b")]), json!([layer("a")]), json!([])] {
+        let change = json!({ "FunctionName": "echo", "Layers": left });
+        world.configure(change).await.unwrap();
+        world.control.settle().await.unwrap();
+    }
+    world.detach("echo").await.unwrap();
+    world.configure(added).await.unwrap();
+}

@@ -13,7 +13,7 @@ const GONE: &str = "The resource you requested does not exist.";
 const BELOW_ONE: &str = "Layer Version Cannot be less than 1";
 
 impl World {
-    async fn publish_layer(&self, members: Value) -> Result<Value, Error> {
+    pub(super) async fn publish_layer(&self, members: Value) -> Result<Value, Error> {
         let mut all = json!({
             "LayerName": "l", "Content": { "ZipFile": encoded(&package("a.txt", b"1")) },
         });
