@@ -1,0 +1,27 @@
+//! How a function's logs are written: updates are merged, and levels go with JSON.
+
+use firelet_api::model;
+use firelet_store::definition::{LogFormat, Logging};
+
+const DEFAULT_LOG_LEVEL: &str = "INFO";
+
+pub(super) fn merge(change: Option<model::LoggingConfig>, before: Logging) -> Logging {
+    let Some(change) = change else { return before };
+    let (application, system) = match before.format.clone() {
+        LogFormat::Json { application_level, system_level } => (application_level, system_level),
+        LogFormat::Text => (DEFAULT_LOG_LEVEL.to_owned(), DEFAULT_LOG_LEVEL.to_owned()),
+    };
+    let is_json = match change.log_format {
+        Some(format) => format == model::LogFormat::Json,
+        None => before.format != LogFormat::Text,
+    };
+    let format = if is_json {
+        LogFormat::Json {
+            application_level: change.application_log_level.map_or(application, |level| level.to_string()),
+            system_level: change.system_log_level.map_or(system, |level| level.to_string()),
+        }
+    } else {
+        LogFormat::Text
+    };
+    Logging { format, group: change.log_group.or(before.group) }
+}

@@ -1,0 +1,12 @@
+//! The network that a function is in. Subnets and security groups are kept, and nobody is asked about them.
+
+use firelet_api::model;
+use firelet_store::definition::Network;
+
+pub(super) fn parse(change: model::VpcConfig) -> Network {
+    Network {
+        subnets: change.subnet_ids.unwrap_or_default(),
+        security_groups: change.security_group_ids.unwrap_or_default(),
+        ipv6_allowed: change.ipv6_allowed_for_dual_stack.unwrap_or_default(),
+    }
+}

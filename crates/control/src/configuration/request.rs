@@ -1,0 +1,75 @@
+//! What requests configure, member by member, and what of it firelet does not have yet.
+
+use firelet_api::model;
+
+use crate::error::Error;
+
+use super::Changes;
+
+impl Changes {
+    /// What a request to create a function configures.
+    pub(crate) fn of_creation(request: &model::CreateFunctionRequest) -> Result<Self, Error> {
+        refuse("functions from container images", request.package_type == Some(model::PackageType::Image))?;
+        refuse("functions from container images", request.code.image_uri.is_some())?;
+        refuse("functions from container images", request.image_config.is_some())?;
+        refuse("$LATEST.PUBLISHED", request.publish_to.is_some())?;
+        refuse("file systems", has_items(request.file_system_configs.as_deref()))?;
+        refuse("tenant isolation", request.tenancy_config.is_some())?;
+        refuse("capacity providers", request.capacity_provider_config.is_some())?;
+        refuse("durable functions", request.durable_config.is_some())?;
+        refuse("customer-managed runtimes", request.runtime_config.is_some())?;
+        refuse("accelerators", request.accelerator_config.is_some())?;
+        Ok(Self {
+            runtime: request.runtime.clone(),
+            handler: request.handler.clone(),
+            role: Some(request.role.clone()),
+            description: request.description.clone(),
+            timeout: request.timeout,
+            memory_size: request.memory_size,
+            ephemeral_storage: request.ephemeral_storage.clone(),
+            environment: request.environment.clone(),
+            vpc: request.vpc_config.clone(),
+            dead_letter: request.dead_letter_config.clone(),
+            kms_key: request.kms_key_arn.clone(),
+            tracing: request.tracing_config.clone(),
+            layers: request.layers.clone(),
+            snap_start: request.snap_start.clone(),
+            logging: request.logging_config.clone(),
+        })
+    }
+
+    /// What a request to update a function configures.
+    pub(crate) fn of_update(request: model::UpdateFunctionConfigurationRequest) -> Result<Self, Error> {
+        refuse("functions from container images", request.image_config.is_some())?;
+        refuse("file systems", has_items(request.file_system_configs.as_deref()))?;
+        refuse("capacity providers", request.capacity_provider_config.is_some())?;
+        refuse("durable functions", request.durable_config.is_some())?;
+        refuse("customer-managed runtimes", request.runtime_config.is_some())?;
+        refuse("accelerators", request.accelerator_config.is_some())?;
+        Ok(Self {
+            runtime: request.runtime,
+            handler: request.handler,
+            role: request.role,
+            description: request.description,
+            timeout: request.timeout,
+            memory_size: request.memory_size,
+            ephemeral_storage: request.ephemeral_storage,
+            environment: request.environment,
+            vpc: request.vpc_config,
+            dead_letter: request.dead_letter_config,
+            kms_key: request.kms_key_arn,
+            tracing: request.tracing_config,
+            layers: request.layers,
+            snap_start: request.snap_start,
+            logging: request.logging_config,
+        })
+    }
+}
+
+fn refuse(feature: &'static str, asked: bool) -> Result<(), Error> {
+    if asked { Err(Error::Unsupported { feature }) } else { Ok(()) }
+}
+
+fn has_items<T>(items: Option<&[T]>) -> bool {
+    items.is_some_and(|items| !items.is_empty())
+}
