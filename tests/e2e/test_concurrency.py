@@ -24,7 +24,7 @@ def handler(event, context):
 
 @pytest.fixture(scope="module")
 def server_options():
-    return ("--concurrent-executions", str(LIMIT))
+    return ("--quota", f"concurrent-executions={LIMIT}")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ BELOW_MINIMUM = (
 
 @pytest.fixture(scope="module")
 def server_options():
-    return ("--concurrent-executions", str(LIMIT))
+    return ("--quota", f"concurrent-executions={LIMIT}")
 
 
 @pytest.fixture
@@ -157,11 +157,11 @@ def test_a_function_has_its_reservation_and_no_more(account, crowd):
 
 def test_what_is_reserved_is_taken_from_the_others(make_server, crowd):
     """With a limit of 3 on a data directory where 2 are reserved, the others share 1."""
-    world = World(make_server("--concurrent-executions", "102").start())
+    world = World(make_server("--quota", "concurrent-executions=102").start())
     kept, other = world.deploy(SLOW), world.deploy(SLOW)
     reserve(world, kept, 2)
     world.server.stop()
-    world = World(make_server("--concurrent-executions", "3").start())
+    world = World(make_server("--quota", "concurrent-executions=3").start())
     assert reserved(world, kept) == 2
     assert unreserved(world) == 1
 

@@ -7,12 +7,12 @@ mod error;
 
 use firelet_api::model;
 use firelet_store::function::Entry;
-use firelet_types::limits::UNRESERVED_CONCURRENCY_MINIMUM;
 use firelet_types::{FunctionName, Scope};
 
 use crate::control::Control;
 use crate::error::{Error, InvalidParameter};
 use crate::name::{Target, resolve};
+use crate::quota::Quotas;
 
 pub use error::ConcurrencyError;
 
@@ -29,9 +29,9 @@ impl Control {
         request: model::PutFunctionConcurrencyRequest,
     ) -> Result<model::Concurrency, Error> {
         let reserved = u32::try_from(request.reserved_concurrent_executions).unwrap_or_default();
-        let limit = self.quotas.concurrent_executions;
+        let quotas = self.quotas.clone();
         let decide = move |entry: &mut Entry<'_>| {
-            check_unreserved(entry, limit, reserved)?;
+            check_unreserved(entry, &quotas, reserved)?;
             Ok(entry.set_reservation(Some(reserved))?)
         };
         self.change_reservation(scope, &request.function_name, decide).await?;
@@ -100,12 +100,13 @@ fn whole_function(scope: &Scope, function: &str) -> Result<(Target, FunctionName
 }
 
 /// Refuses to reserve more when functions without reservation would be left with too little.
-fn check_unreserved(entry: &Entry<'_>, limit: u32, reserved: u32) -> Result<(), Error> {
+fn check_unreserved(entry: &Entry<'_>, quotas: &Quotas, reserved: u32) -> Result<(), Error> {
     let before = entry.reservations()?;
     let own = before.of_function.unwrap_or_default();
     let after = before.in_account - u64::from(own) + u64::from(reserved);
     // An account whose limit is lower than the usual minimum keeps all of it.
-    let minimum = UNRESERVED_CONCURRENCY_MINIMUM.min(limit);
+    let limit = quotas.concurrent_executions;
+    let minimum = quotas.unreserved_concurrency_minimum.min(limit);
     if reserved > own && after + u64::from(minimum) > u64::from(limit) {
         return Err(ConcurrencyError::UnreservedMinimum { minimum }.into());
     }

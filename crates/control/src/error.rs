@@ -66,6 +66,13 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// `ServiceQuotaExceededException`: more functions than the operator allows. AWS has no such quota, hence the words
+    /// are firelet's.
+    #[error("Function count limit exceeded. The quota of functions in this account and Region is {limit}.")]
+    FunctionCount {
+        /// The limit.
+        limit: u64,
+    },
     /// `CodeStorageExceededException`.
     #[error("Code storage limit exceeded.")]
     CodeStorageExceeded,

@@ -45,5 +45,5 @@ pub use layer::LayerError;
 pub use mapping::error::{DuplicateMapping, MappingError, MappingParameter};
 pub use name::Target;
 pub use permission::PolicyError;
-pub use quota::Quotas;
+pub use quota::{Quota, QuotaError, Quotas};
 pub use runtime_management::RuntimeManagementError;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use firelet_control::code_source::{CodeSource, CodeSourceOptions, Credentials};
+use firelet_control::{Quota, Quotas};
 
 /// What `firelet serve` takes.
 #[derive(Debug, Args)]
@@ -28,9 +29,10 @@ pub(crate) struct ServeArguments {
     /// The program that serves a runtime, in place of the one firelet finds. May be given several times.
     #[arg(long, value_name = "RUNTIME=PROGRAM", value_parser = runtime)]
     pub(crate) runtime: Vec<(String, PathBuf)>,
-    /// Invocations at one time in each account and Region.
-    #[arg(long, value_name = "COUNT", env = "FIRELET_CONCURRENT_EXECUTIONS", default_value_t = 1_000)]
-    pub(crate) concurrent_executions: u32,
+    /// What each account may use in a Region, in place of what AWS allows: `concurrent-executions=50`,
+    /// `functions=1000`, `code-storage-bytes=unlimited` and others. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE", env = "FIRELET_QUOTAS", value_delimiter = ',')]
+    pub(crate) quota: Vec<Quota>,
     /// Seconds after which an execution environment without work is ended.
     #[arg(long, value_name = "SECONDS", env = "FIRELET_IDLE_SECONDS", default_value_t = 300)]
     pub(crate) idle_seconds: u64,
@@ -104,6 +106,14 @@ impl ServeArguments {
     /// On a single processor, what is waited for cannot come while the server has it.
     fn busy_poll(&self) -> u32 {
         self.busy_poll.unwrap_or(if processors() > 1 { BUSY_POLL_MICROSECONDS } else { 0 })
+    }
+
+    pub(crate) fn quotas(&self) -> Quotas {
+        let mut quotas = Quotas::default();
+        for quota in &self.quota {
+            quotas.set(*quota);
+        }
+        quotas
     }
 
     pub(crate) fn runtimes(&self) -> HashMap<String, PathBuf> {

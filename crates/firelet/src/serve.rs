@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use firelet_control::{Control, Quotas};
+use firelet_control::Control;
 use firelet_gateway::{Gateway, Services};
 use firelet_invoke::Invoker;
 use firelet_pool::{CodeCache, Pool};
@@ -74,7 +74,8 @@ async fn serve(
     let ids = Arc::new(Ids::system());
     let root = store.root().to_owned();
 
-    let quotas = Quotas { concurrent_executions: arguments.concurrent_executions, ..Quotas::default() };
+    let quotas = arguments.quotas();
+    let concurrent_executions = quotas.concurrent_executions;
     let options = firelet_control::Options {
         clock: Arc::clone(&clock),
         ids: Arc::clone(&ids),
@@ -96,7 +97,7 @@ async fn serve(
     let catalogue = catalogue(arguments);
     let (pool, pool_service) = Pool::new(arguments.pool(), runtime, catalogue, code, Arc::clone(&store));
 
-    let options = firelet_invoke::Options { concurrent_executions: arguments.concurrent_executions };
+    let options = firelet_invoke::Options { concurrent_executions };
     let invoker = Invoker::new(&options, store, pool, Arc::clone(&clock), Chance::system());
     let gateway =
         Gateway::new(listener, Services { control: Arc::clone(&control), invoker, logs, ids, clock });

@@ -44,6 +44,7 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
         }
         ControlError::Policy(error) => from_policy(error),
         ControlError::ZippedSize { .. } => ErrorKind::RequestEntityTooLargeException,
+        ControlError::FunctionCount { .. } => ErrorKind::ServiceQuotaExceededException,
         ControlError::CodeStorageExceeded => ErrorKind::CodeStorageExceededException,
         ControlError::CodeSigning(CodeSigningError::ConfigMissing { .. }) => {
             ErrorKind::CodeSigningConfigNotFoundException

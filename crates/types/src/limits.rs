@@ -33,8 +33,6 @@ pub const ENVIRONMENT_BYTES: usize = 4_096;
 pub const LOG_TAIL_BYTES: usize = 4_096;
 /// Executions at one time in an account and Region.
 pub const CONCURRENT_EXECUTIONS: u32 = 1_000;
-/// Executions that reserved concurrency must leave to the functions without any.
-pub const UNRESERVED_CONCURRENCY_MINIMUM: u32 = 100;
 /// Tags on one resource.
 pub const TAGS_PER_RESOURCE: usize = 50;
 /// Items on one page of ListFunctions, whatever the caller asks for.

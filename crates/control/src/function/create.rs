@@ -129,7 +129,11 @@ fn create(entry: &mut Entry<'_>, creation: Creation) -> Result<FunctionVersion, 
     entry.set_tags(&creation.tags)?;
     entry.set_code_signing(code_signing.as_ref())?;
     let created = if creation.publish { publish(entry, &latest, published_revision)? } else { latest };
-    if entry.usage()?.code_bytes > creation.quotas.code_storage_bytes {
+    let usage = entry.usage()?;
+    if usage.functions > creation.quotas.functions {
+        return Err(Error::FunctionCount { limit: creation.quotas.functions });
+    }
+    if usage.code_bytes > creation.quotas.code_storage_bytes {
         return Err(Error::CodeStorageExceeded);
     }
     Ok(created)
