@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use firelet_api::model;
 use firelet_store::Definition;
-use firelet_store::definition::{Architecture, Code, LogFormat, Logging, PackageType, SnapStart, Tracing};
+use firelet_store::definition::{
+    Architecture, Code, LogFormat, Logging, PackageType, SnapStart, Tenancy, Tracing,
+};
 use firelet_types::{CodeSha256, Scope};
 
 use crate::environment;
@@ -93,8 +95,9 @@ pub(crate) struct Context<'a> {
     pub(crate) quotas: &'a Quotas,
 }
 
-/// A function of a zip, before the caller's configuration is applied and its package is stored.
-pub(crate) fn blank(architectures: Option<&[model::Architecture]>) -> Definition {
+/// A function of a zip, before the caller's configuration is applied and its package is stored. Holds what no update
+/// of the configuration changes.
+pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Definition {
     Definition {
         runtime: None,
         handler: None,
@@ -104,7 +107,7 @@ pub(crate) fn blank(architectures: Option<&[model::Architecture]>) -> Definition
         timeout: DEFAULT_TIMEOUT,
         ephemeral_storage_megabytes: DEFAULT_EPHEMERAL_STORAGE_MEGABYTES,
         environment: None,
-        architecture: architecture(architectures).unwrap_or_default(),
+        architecture: architecture(request.architectures.as_deref()).unwrap_or_default(),
         package_type: PackageType::Zip,
         code: NO_CODE,
         logging: Logging { format: LogFormat::Text, group: None },
@@ -115,6 +118,12 @@ pub(crate) fn blank(architectures: Option<&[model::Architecture]>) -> Definition
         kms_key: None,
         package_kms_key: None,
         snap_start: SnapStart::None,
+        tenancy: match request.tenancy_config {
+            None => Tenancy::Shared,
+            Some(model::TenancyConfig { tenant_isolation_mode: model::TenantIsolationMode::PerTenant }) => {
+                Tenancy::PerTenant
+            }
+        },
     }
 }
 

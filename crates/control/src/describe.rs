@@ -2,7 +2,7 @@
 
 use firelet_api::model;
 use firelet_store::definition::{
-    Architecture, Layer, LogFormat, Logging, Network, PackageType, SnapStart, Tracing,
+    Architecture, Layer, LogFormat, Logging, Network, PackageType, SnapStart, Tenancy, Tracing,
 };
 use firelet_store::{Definition, FunctionVersion, LastUpdate, State};
 use firelet_types::{FunctionArn, Qualifier};
@@ -70,6 +70,7 @@ fn definition(record: &FunctionVersion) -> model::FunctionConfiguration {
         }),
         snap_start: Some(snap_start(definition.snap_start)),
         logging_config: Some(logging(&definition.logging, record.name.as_str())),
+        tenancy_config: tenancy(definition.tenancy),
         ..model::FunctionConfiguration::default()
     }
 }
@@ -149,6 +150,11 @@ fn snap_start(snap_start: SnapStart) -> model::SnapStartResponse {
         }),
         optimization_status: Some(model::SnapStartOptimizationStatus::Off),
     }
+}
+
+fn tenancy(tenancy: Tenancy) -> Option<model::TenancyConfig> {
+    let mode = model::TenantIsolationMode::PerTenant;
+    (tenancy == Tenancy::PerTenant).then_some(model::TenancyConfig { tenant_isolation_mode: mode })
 }
 
 fn logging(logging: &Logging, function: &str) -> model::LoggingConfig {

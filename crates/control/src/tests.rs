@@ -20,4 +20,5 @@ mod random_mappings;
 mod settings;
 mod states;
 mod tags;
+mod tenancy;
 mod versions;

@@ -115,6 +115,9 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
         InvokeError::InvalidPayload(_) => ErrorKind::InvalidRequestContentException,
         InvokeError::PayloadTooLarge { .. } => ErrorKind::RequestTooLargeException,
         InvokeError::NotActive(_) => ErrorKind::ResourceConflictException,
+        InvokeError::TenantMissing | InvokeError::TenantUnexpected => {
+            ErrorKind::InvalidParameterValueException
+        }
         InvokeError::ConcurrencyExceeded => {
             return throttled(ThrottleReason::ConcurrentInvocationLimitExceeded, error.to_string());
         }

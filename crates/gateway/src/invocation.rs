@@ -47,6 +47,8 @@ fn request(call: &Call<'_>, input: InvocationRequest, target: &Target) -> Result
         qualifier: target.qualifier.clone(),
         payload: input.payload.unwrap_or_default(),
         client_context: input.client_context.as_deref().map(client_context).transpose()?,
+        // The constraints of the model let no other through.
+        tenant: input.tenant_id.as_deref().and_then(|tenant| tenant.parse().ok()),
         wants_log_tail: input.log_type == Some(LogType::Tail),
         trace_id: call.headers.get(TRACE_ID).and_then(|value| value.to_str().ok()).map(str::to_owned),
     })

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use firelet_pool::{Group, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue};
-use firelet_store::{FunctionVersion, State, Store};
-use firelet_types::{Chance, Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, limits};
+use firelet_store::definition::Tenancy;
+use firelet_store::{Definition, FunctionVersion, State, Store};
+use firelet_types::{
+    Chance, Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, TenantId, limits,
+};
 
 use crate::concurrency::{Concurrency, Exceeded, Slot};
 use crate::routing::{Route, Routing};
@@ -47,6 +50,8 @@ pub struct Request {
     pub payload: Bytes,
     /// The client context as JSON.
     pub client_context: Option<String>,
+    /// Whom the function is to work for, where the caller named a tenant.
+    pub tenant: Option<TenantId>,
     /// The value of `X-Amzn-Trace-Id`.
     pub trace_id: Option<String>,
     /// Whether the caller wants the end of the log.
@@ -85,6 +90,18 @@ pub enum Error {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The function keeps tenants apart, and the caller named none.
+    #[error(
+        "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try \
+         again."
+    )]
+    TenantMissing,
+    /// The function keeps no tenants apart, and the caller named one.
+    #[error(
+        "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and \
+         try again."
+    )]
+    TenantUnexpected,
     /// The account runs as many invocations of functions without reserved concurrency as it may.
     #[error("Rate Exceeded.")]
     ConcurrencyExceeded,
@@ -164,7 +181,11 @@ impl Invoker {
             name: request.name.clone(),
             qualifier: request.qualifier.clone(),
         };
-        let route = self.invocable(&arn).await?;
+        let mut route = self.invocable(&arn).await?;
+        check_tenant(&route.function.definition, request.tenant.as_ref())?;
+        if let Some(tenant) = &request.tenant {
+            route.group = self.routing.pool().group_of_tenant(&route.function, tenant);
+        }
         request.payload = self.check_payload(request.payload)?;
         let slot = route.share.slot().await?;
         self.run(route, request, arn, slot).await
@@ -177,7 +198,8 @@ impl Invoker {
     /// When the function would not be run.
     pub async fn check(&self, request: Request) -> Result<(), Error> {
         let arn = FunctionArn { scope: request.scope, name: request.name, qualifier: request.qualifier };
-        self.invocable(&arn).await?;
+        let route = self.invocable(&arn).await?;
+        check_tenant(&route.function.definition, request.tenant.as_ref())?;
         self.check_payload(request.payload).map(drop)
     }
 
@@ -244,6 +266,7 @@ impl Invoker {
                 function_arn: arn.to_string(),
                 trace_id: Some(trace_id),
                 client_context: request.client_context,
+                tenant: request.tenant,
                 payload: request.payload,
                 wants_log_tail: request.wants_log_tail,
             },
@@ -307,6 +330,17 @@ impl Attempt {
             log_tail: outcome.log_tail,
             trace_id: self.invocation.trace_id.clone().unwrap_or_default(),
         }
+    }
+}
+
+/// A tenant is named where a function keeps tenants apart, and nowhere else.
+///
+/// See <https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation-troubleshooting.html>.
+const fn check_tenant(definition: &Definition, tenant: Option<&TenantId>) -> Result<(), Error> {
+    match (definition.tenancy, tenant) {
+        (Tenancy::Shared, None) | (Tenancy::PerTenant, Some(_)) => Ok(()),
+        (Tenancy::PerTenant, None) => Err(Error::TenantMissing),
+        (Tenancy::Shared, Some(_)) => Err(Error::TenantUnexpected),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use firelet_runtime::{Catalogue, Environment, Function, InitFailure, InitPhase, StartError, start};
 use firelet_store::definition::LogFormat;
 use firelet_store::{FunctionVersion, Store, Version};
-use firelet_types::{FunctionName, Scope, limits};
+use firelet_types::{FunctionName, Scope, TenantId, limits};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -61,6 +61,15 @@ struct Key {
     scope: Scope,
     name: FunctionName,
     version: Version,
+    /// Whose environments they are, where a function's are kept apart for each tenant.
+    tenant: Option<TenantId>,
+}
+
+impl Key {
+    fn of(function: &FunctionVersion, tenant: Option<&TenantId>) -> Self {
+        let FunctionVersion { scope, name, version, .. } = function;
+        Self { scope: scope.clone(), name: name.clone(), version: *version, tenant: tenant.cloned() }
+    }
 }
 
 /// The way to the environments of this node; cheap to clone.
@@ -119,8 +128,16 @@ impl Pool {
     /// The environments of `function` as it is configured now; those of an earlier configuration are retired.
     #[must_use]
     pub fn group(&self, function: &Arc<FunctionVersion>) -> Arc<Group> {
-        let key =
-            Key { scope: function.scope.clone(), name: function.name.clone(), version: function.version };
+        self.group_of(Key::of(function, None), function)
+    }
+
+    /// The environments of `function` that work for `tenant` and nobody else.
+    #[must_use]
+    pub fn group_of_tenant(&self, function: &Arc<FunctionVersion>, tenant: &TenantId) -> Arc<Group> {
+        self.group_of(Key::of(function, Some(tenant)), function)
+    }
+
+    fn group_of(&self, key: Key, function: &Arc<FunctionVersion>) -> Arc<Group> {
         if let Some(group) = self.shared.groups.read().get(&key)
             && is_same_configuration(group.function(), function)
         {
@@ -259,8 +276,8 @@ impl PoolService {
 
     /// Retires the groups of versions that were deleted or configured anew.
     fn retire_replaced(&self) {
-        let groups: Vec<Arc<Group>> = self.shared.groups.read().values().cloned().collect();
-        for group in groups {
+        let groups = self.shared.groups.read().clone();
+        for (key, group) in groups {
             let known = group.function();
             let current = match self.store.functions().get(&known.scope, &known.name, known.version) {
                 Ok(current) => current,
@@ -270,8 +287,6 @@ impl PoolService {
                 }
             };
             if !current.is_some_and(|current| is_same_configuration(known, &current)) {
-                let key =
-                    Key { scope: known.scope.clone(), name: known.name.clone(), version: known.version };
                 let mut groups = self.shared.groups.write();
                 if groups.get(&key).is_some_and(|current| Arc::ptr_eq(current, &group)) {
                     groups.remove(&key);

@@ -42,6 +42,7 @@ const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms
 const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
 const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+const TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 /// With an outcome: the runtime wants the next event for an answer.
@@ -165,6 +166,9 @@ fn event(invocation: Invocation) -> Answer {
     }
     if let Some(client_context) = invocation.client_context {
         set(CLIENT_CONTEXT, client_context);
+    }
+    if let Some(tenant) = invocation.tenant {
+        set(TENANT_ID, tenant.to_string());
     }
     response
 }

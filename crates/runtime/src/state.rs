@@ -6,7 +6,7 @@
 //! The names of the states follow AWS's open Runtime Interface Emulator.
 
 use bytes::Bytes;
-use firelet_types::{RequestId, Timestamp};
+use firelet_types::{RequestId, TenantId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::failure::ExitReason;
@@ -24,6 +24,8 @@ pub struct Invocation {
     pub trace_id: Option<String>,
     /// The client context as JSON.
     pub client_context: Option<String>,
+    /// Whom the function works for, if it is kept apart for each tenant.
+    pub tenant: Option<TenantId>,
     /// The event.
     pub payload: Bytes,
     /// Whether the caller waits for the end of the log.
@@ -295,6 +297,7 @@ mod tests {
                 function_arn: String::new(),
                 trace_id: None,
                 client_context: None,
+                tenant: None,
                 payload: Bytes::from_static(b"{}"),
                 wants_log_tail: false,
             }

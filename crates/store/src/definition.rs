@@ -57,6 +57,9 @@ pub struct Definition {
     /// Whether a snapshot is made of each published version.
     #[serde(default)]
     pub snap_start: SnapStart,
+    /// Who shares the environments of the function.
+    #[serde(default)]
+    pub tenancy: Tenancy,
 }
 
 /// Environment variables. Their values are secrets: they appear in no debug output.
@@ -167,6 +170,17 @@ pub enum SnapStart {
     None,
     /// One of each version, when it is published.
     PublishedVersions,
+}
+
+/// Who shares the environments of a function.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tenancy {
+    /// All that invoke it.
+    #[default]
+    Shared,
+    /// Only those who invoke it for the same tenant.
+    PerTenant,
 }
 
 mod seconds {

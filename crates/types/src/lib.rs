@@ -22,5 +22,5 @@ pub use id::{
     CodeSigningConfigId, CodeSigningConfigIdError, EnvironmentId, Ids, MappingId, RequestId, RevisionId,
 };
 pub use layer::{LayerArn, LayerError, LayerName, LayerVersionArn};
-pub use name::{FunctionName, NameError, Qualifier, VersionNumber};
+pub use name::{FunctionName, NameError, Qualifier, TenantId, VersionNumber};
 pub use scope::{AccountId, Region, Scope, ScopeError};

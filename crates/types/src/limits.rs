@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Characters of a function's bare name.
 pub const FUNCTION_NAME_CHARACTERS: usize = 64;
+/// Characters of a tenant's id.
+pub const TENANT_ID_CHARACTERS: usize = 256;
 /// Characters of a layer's name.
 pub const LAYER_NAME_CHARACTERS: usize = 140;
 /// Layers of one function.

@@ -14,6 +14,9 @@ pub enum NameError {
     /// A function name is 1 to 64 of `[a-zA-Z0-9-_]`.
     #[error("function name {0:?} is not 1 to 64 letters, digits, dashes or underscores")]
     Function(String),
+    /// A tenant id is 1 to 256 of `[a-zA-Z0-9._:/=+-@ ]`.
+    #[error("tenant id {0:?} is not 1 to 256 letters, digits, spaces or any of ._:/=+-@")]
+    Tenant(String),
 }
 
 /// The bare name of a function: 1 to 64 of `[a-zA-Z0-9-_]`, so it is safe in paths and ARNs.
@@ -67,6 +70,36 @@ impl fmt::Display for FunctionName {
 }
 
 impl fmt::Debug for FunctionName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Whom a caller invokes a function for: 1 to 256 of `[a-zA-Z0-9._:/=+-@ ]`, so it is safe in headers.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TenantId(Arc<str>);
+
+impl FromStr for TenantId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(&byte);
+        let length_fits = (1..=limits::TENANT_ID_CHARACTERS).contains(&text.len());
+        if length_fits && text.bytes().all(is_allowed) {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(NameError::Tenant(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TenantId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
@@ -129,6 +162,23 @@ mod tests {
             ("a.b", false),
         ] {
             assert_eq!(text.parse::<FunctionName>().is_ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn tenant_ids_are_bounded() {
+        let longest = "a".repeat(256);
+        let too_long = "a".repeat(257);
+        for (text, expected) in [
+            ("blue", true),
+            ("a b.c_d:e/f=g+h-i@j", true),
+            (&*longest, true),
+            (&*too_long, false),
+            ("", false),
+            ("a\nb", false),
+            ("gr\u{fc}n", false),
+        ] {
+            assert_eq!(text.parse::<TenantId>().is_ok(), expected, "{text}");
         }
     }
 

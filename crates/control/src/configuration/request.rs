@@ -14,7 +14,6 @@ impl Changes {
         refuse("functions from container images", request.image_config.is_some())?;
         refuse("$LATEST.PUBLISHED", request.publish_to.is_some())?;
         refuse("file systems", has_items(request.file_system_configs.as_deref()))?;
-        refuse("tenant isolation", request.tenancy_config.is_some())?;
         refuse("capacity providers", request.capacity_provider_config.is_some())?;
         refuse("durable functions", request.durable_config.is_some())?;
         refuse("customer-managed runtimes", request.runtime_config.is_some())?;

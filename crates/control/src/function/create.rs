@@ -57,9 +57,9 @@ impl Control {
     ) -> Result<model::FunctionConfiguration, Error> {
         let name = new_name(scope, &request.function_name)?;
         let changes = Changes::of_creation(&request)?;
+        let blank = configuration::blank(&request);
         let tags = request.tags.unwrap_or_default();
         tag::check(&tags)?;
-        let blank = configuration::blank(request.architectures.as_deref());
         let layers = changes.layers.clone().unwrap_or_default();
         let definition = changes.apply(blank, &self.context(scope))?;
         let subject = request.function_name;

@@ -4,7 +4,7 @@ use firelet_types::{AccountId, CodeSha256, Ids, Region};
 
 use super::*;
 use crate::definition::{
-    Architecture, Code, Environment, LogFormat, Logging, PackageType, SnapStart, Tracing,
+    Architecture, Code, Environment, LogFormat, Logging, PackageType, SnapStart, Tenancy, Tracing,
 };
 use crate::{Options, Store};
 
@@ -42,6 +42,7 @@ pub(crate) fn record(name: &str, version: Version, code_bytes: u64) -> FunctionV
             kms_key: None,
             package_kms_key: None,
             snap_start: SnapStart::None,
+            tenancy: Tenancy::Shared,
         },
         state: State::Active,
         last_update: Some(LastUpdate::Successful),
