@@ -3,8 +3,8 @@
 use firelet_api::model;
 use firelet_store::definition::{Code, Layer};
 use firelet_store::function::Entry;
-use firelet_store::{Definition, FunctionVersion, LastUpdate};
-use firelet_types::{RevisionId, Scope, Timestamp};
+use firelet_store::{Definition, FunctionVersion, LastUpdate, Version};
+use firelet_types::{Qualifier, RevisionId, Scope, Timestamp};
 
 use crate::code_signing;
 use crate::configuration::{Changes, Context, architecture, clearable};
@@ -88,7 +88,7 @@ impl Control {
         let updated =
             self.store.functions().update(scope, &name, move |entry| replacement.apply(entry)).await?;
         drop(package);
-        Ok(describe(&updated, None, Detail::Full))
+        Ok(describe(&updated, published_qualifier(&updated), Detail::Full))
     }
 
     /// Takes the code of a request: reads it, checks it, stores it.
@@ -107,6 +107,15 @@ impl Control {
         };
         let unzipped_bytes = package::check(zip.clone(), &self.quotas).await?;
         package::keep(&self.store, zip, unzipped_bytes).await
+    }
+}
+
+/// What the ARN of the answer ends with: a version that is published with its code is shown by its own ARN, unlike one
+/// that CreateFunction publishes.
+fn published_qualifier(updated: &FunctionVersion) -> Option<Qualifier> {
+    match updated.version {
+        Version::Latest => None,
+        Version::Published(number) => Some(Qualifier::Version(number)),
     }
 }
 

@@ -229,7 +229,8 @@ async fn a_published_update_answers_the_new_version_or_the_unchanged_one() {
     let zip = encoded(&package("app.py", b"2"));
     let update = json!({ "FunctionName": "echo", "ZipFile": zip, "Publish": true });
     let first = world.update_code(update.clone()).await.unwrap();
-    check(&first, &json!({ "Version": "1", "State": "Pending" }));
+    let arn = "arn:aws:lambda:us-east-1:000000000000:function:echo:1";
+    check(&first, &json!({ "Version": "1", "State": "Pending", "FunctionArn": arn }));
     check(&world.get("echo", None).await.unwrap(), &json!({ "LastUpdateStatus": "InProgress" }));
     world.control.settle().await.unwrap();
     let published = world.get("echo", Some("1")).await.unwrap();
