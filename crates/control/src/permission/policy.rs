@@ -131,12 +131,15 @@ pub(super) fn statement(
     to_raw_value(&statement).map(|raw| raw.get().to_owned()).map_err(PolicyError::Corrupt)
 }
 
+/// What the names of services end with; Alexa's is `alexa-appkit.amazon.com`.
+const SERVICES: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".amazon.com"];
+
 /// An account stands for its root, a service is one by its name, and a star is everybody.
 fn principal(text: &str, resource: &FunctionArn) -> Result<Value, PolicyError> {
     let named = |kind: &str, name: String| Value::from_iter([(kind.to_owned(), Value::from(name))]);
     if text == "*" {
         Ok(Value::from(text))
-    } else if text.ends_with(".amazonaws.com") || text.ends_with(".amazonaws.com.cn") {
+    } else if SERVICES.iter().any(|domain| text.ends_with(domain)) {
         Ok(named("Service", text.to_owned()))
     } else if text.parse::<AccountId>().is_ok() {
         let partition = resource.scope.region.partition();

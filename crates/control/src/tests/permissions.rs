@@ -48,6 +48,11 @@ async fn statements_say_who_may_and_when() {
             Value::Null,
         ),
         (
+            json!({ "Principal": "alexa-appkit.amazon.com" }),
+            json!({ "Service": "alexa-appkit.amazon.com" }),
+            Value::Null,
+        ),
+        (
             json!({ "SourceArn": "arn:aws:s3:::bucket", "SourceAccount": "123456789012" }),
             json!({ "Service": "s3.amazonaws.com" }),
             json!({
@@ -88,7 +93,7 @@ async fn statements_say_who_may_and_when() {
     }
     let policy = document(&world.policy("echo", None).await.unwrap());
     check(&policy, &json!({ "Version": "2012-10-17", "Id": "default" }));
-    assert_eq!(policy["Statement"].as_array().unwrap().len(), 9);
+    assert_eq!(policy["Statement"].as_array().unwrap().len(), 10);
 }
 
 #[tokio::test]
