@@ -33,3 +33,26 @@ def node(source):
 def example(name):
     """The zip of an example function; `cargo xtask examples` builds it."""
     return (EXAMPLES / f"{name}.zip").read_bytes()
+
+
+def padded(size):
+    """A zip of `size` bytes."""
+    return stored(size - len(stored(0)))
+
+
+def stored(size):
+    """A zip of one file of `size` bytes, which is not made smaller."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("padding", bytes(size))
+    return content.getvalue()
+
+
+# What rows call packages by.
+NAMED = {
+    "hello": lambda: python("def handler(event, context):\n    return 'hello'\n"),
+    "other": lambda: python("def handler(event, context):\n    return 'other'\n"),
+    "one byte above the limit of a zip": lambda: padded(50 * 1024 * 1024 + 1),
+    "above the limit of a request": lambda: padded(52_700_000),
+    "above the limit once it is unpacked": lambda: package({"padding": bytes(262_144_001)}),
+}
