@@ -8,7 +8,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, LinkNameSpaceType, Uid, UnshareFlags};
@@ -16,7 +16,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, LinkNameSpaceType, Uid,
 use crate::cgroup::{Entrance, MemoryFiles};
 use crate::error::{At, Failure, Step};
 use crate::limits;
-use crate::memory::{self, Reading, Verdict};
+use crate::memory::{self, Levels, Reading, Verdict};
 use crate::namespace::{GUEST_GROUP, GUEST_USER, Users};
 use crate::protocol::Launch;
 use crate::root::{self, Additions, Root};
@@ -29,6 +29,8 @@ const HOST_NAME: &[u8] = b"sandbox.localdomain";
 /// When the host itself runs out of memory, its kernel shall take guests before anything else of firelet.
 const HOST_OOM_SCORE: &str = "500";
 const LAST_CAPABILITY: u32 = 40;
+/// Time between two looks at memory where nothing signals what they look for.
+const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Everything that a sandbox needs, prepared by the helper.
 pub(crate) struct Plan<'a> {
@@ -221,6 +223,8 @@ struct MemoryWatch<'a> {
     files: &'a MemoryFiles,
     tmp: Option<OwnedFd>,
     signal: Option<OwnedFd>,
+    /// When to look although nothing is signalled.
+    patience: Option<Timespec>,
 }
 
 fn watch(plan: &Plan<'_>, guest: Pid, children: &OwnedFd) -> ! {
@@ -231,7 +235,7 @@ fn watch(plan: &Plan<'_>, guest: Pid, children: &OwnedFd) -> ! {
     let tmp = rustix::fs::open(c"/tmp", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
     keep.extend(tmp.as_ref().map(AsRawFd::as_raw_fd));
     let _ = sys::close_all_but(&keep);
-    let mut memory = plan.memory.map(|files| MemoryWatch { files, tmp, signal: None });
+    let mut memory = plan.memory.map(|files| MemoryWatch { files, tmp, signal: None, patience: None });
     look_at_memory(plan, memory.as_mut());
     loop {
         reap(plan, guest);
@@ -241,7 +245,7 @@ fn watch(plan: &Plan<'_>, guest: Pid, children: &OwnedFd) -> ! {
     }
 }
 
-/// Blocks until a child ended, the helper is gone (then ends), or memory passed the level (then answers true).
+/// Blocks until a child ended, the helper is gone (then ends), or memory is worth a look (then answers true).
 fn wait_for_news(plan: &Plan<'_>, children: &OwnedFd, memory: Option<&MemoryWatch<'_>>) -> bool {
     let mut descriptors =
         vec![PollFd::new(children, PollFlags::IN), PollFd::from_borrowed_fd(plan.pipes.life, PollFlags::IN)];
@@ -249,14 +253,15 @@ fn wait_for_news(plan: &Plan<'_>, children: &OwnedFd, memory: Option<&MemoryWatc
         let wanted = if files.kind == GaugeKind::V1 { PollFlags::IN } else { PollFlags::PRI };
         descriptors.push(PollFd::new(signal, wanted));
     }
-    let _ = rustix::event::poll(&mut descriptors, None);
+    let patience = memory.and_then(|memory| memory.patience.as_ref());
+    let is_over = rustix::event::poll(&mut descriptors, patience) == Ok(0);
     let is_ready = |place: usize| descriptors.get(place).is_some_and(|polled| !polled.revents().is_empty());
     if is_ready(1) {
         sys::exit(0);
     }
     let mut discarded = [0; 1024];
     let _ = rustix::io::read(children, &mut discarded);
-    is_ready(2)
+    is_over || is_ready(2)
 }
 
 /// Takes every child that ended; when the guest's main process is among them, reports it and ends.
@@ -295,11 +300,12 @@ fn peak(files: &MemoryFiles) -> u64 {
 fn look_at_memory(plan: &Plan<'_>, memory: Option<&mut MemoryWatch<'_>>) {
     let Some(memory) = memory else { return };
     while let Some(reading) = read_memory(memory.files, memory.tmp.as_ref()) {
-        let Verdict::LookAgainAt(level) = memory::judge(memory.files.limit, reading) else {
+        let Verdict::LookAgain(levels) = memory::judge(memory.files.limit, reading) else {
             report(plan, End::Signaled(libc::SIGKILL), true);
         };
-        memory.signal = ask(memory.files, level).ok();
-        if crate::cgroup::read_number(&memory.files.current).is_none_or(|usage| usage < level) {
+        memory.signal = ask(memory.files, levels).ok();
+        memory.patience = patience(memory.files.kind, levels);
+        if crate::cgroup::read_number(&memory.files.current).is_none_or(|usage| levels.contain(usage)) {
             break;
         }
     }
@@ -315,17 +321,25 @@ fn read_memory(files: &MemoryFiles, tmp: Option<&OwnedFd>) -> Option<Reading> {
     Some(Reading { usage, files: cached, shared, tmp })
 }
 
-/// Version 1 signals an eventfd at a level of usage; version 2 throttles above `memory.high` and signals its events.
-fn ask(files: &MemoryFiles, level: u64) -> io::Result<OwnedFd> {
+/// Version 2 signals no fall of usage, so where one matters it is looked for.
+fn patience(kind: GaugeKind, levels: Levels) -> Option<Timespec> {
+    (kind == GaugeKind::V2 && levels.below.is_some()).then_some(PATIENCE)
+}
+
+/// Version 1 signals an eventfd when usage passes a level either way; version 2 throttles above `memory.high` and signals
+/// its events.
+fn ask(files: &MemoryFiles, levels: Levels) -> io::Result<OwnedFd> {
     match files.kind {
         GaugeKind::V1 => {
             let signal = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            let request = format!("{} {} {level}", signal.as_raw_fd(), files.current.as_raw_fd());
-            rustix::io::write(&files.level, request.as_bytes())?;
+            for level in std::iter::once(levels.above).chain(levels.below) {
+                let request = format!("{} {} {level}", signal.as_raw_fd(), files.current.as_raw_fd());
+                rustix::io::write(&files.level, request.as_bytes())?;
+            }
             Ok(signal)
         }
         GaugeKind::V2 => {
-            rustix::io::write(&files.level, level.to_string().as_bytes())?;
+            rustix::io::write(&files.level, levels.above.to_string().as_bytes())?;
             let events = files.events.as_ref().ok_or(io::ErrorKind::NotFound)?;
             let mut text = [0; 512];
             rustix::io::pread(events, &mut text, 0)?;

@@ -5,6 +5,8 @@
 
 /// The least distance to the next level, so that a sandbox at its limit does not wake us for every page.
 const STEP: u64 = 1024 * 1024;
+/// How much less usage is worth a look, where files make room for more than the limit: their room goes with them.
+const DROP: u64 = 16 * STEP;
 
 /// What the kernel counts for one sandbox, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +35,23 @@ impl Reading {
 pub(crate) enum Verdict {
     /// The processes hold more than they may: end the sandbox.
     OutOfMemory,
-    /// Nothing yet; look again when usage passes this level.
-    LookAgainAt(u64),
+    /// Nothing yet; look again when usage leaves these levels.
+    LookAgain(Levels),
+}
+
+/// Usage between which nothing can have happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Levels {
+    /// The processes may hold too much from here on.
+    pub(crate) above: u64,
+    /// From here down, files are gone that `above` makes room for; none if it makes no such room.
+    pub(crate) below: Option<u64>,
+}
+
+impl Levels {
+    pub(crate) fn contain(self, usage: u64) -> bool {
+        usage < self.above && self.below.is_none_or(|below| usage > below)
+    }
 }
 
 /// Judges a reading against the memory that the processes may have.
@@ -43,7 +60,9 @@ pub(crate) fn judge(limit: u64, reading: Reading) -> Verdict {
     if processes > limit {
         return Verdict::OutOfMemory;
     }
-    Verdict::LookAgainAt(reading.usage.saturating_add((limit - processes).max(STEP)))
+    let above = reading.usage.saturating_add((limit - processes).max(STEP));
+    let below = (above > limit.saturating_add(DROP)).then(|| reading.usage.saturating_sub(DROP));
+    Verdict::LookAgain(Levels { above, below })
 }
 
 /// The level to ask for before anything was read.
@@ -62,21 +81,35 @@ mod tests {
         assert_eq!(judge(128 * MB, reading), expected);
     }
 
+    fn between(above: u64, below: Option<u64>) -> Verdict {
+        Verdict::LookAgain(Levels { above: above * MB, below: below.map(|below| below * MB) })
+    }
+
+    #[test]
+    fn room_that_files_make_goes_with_them() {
+        let reading = Reading { usage: 500 * MB, files: 400 * MB, shared: 400 * MB, tmp: 400 * MB };
+        let Verdict::LookAgain(levels) = judge(128 * MB, reading) else { panic!("{reading:?}") };
+        assert!(levels.contain(500 * MB));
+        // All files but those of 10 MB removed: at 128 MB more it would be too much, far below 528 MB.
+        assert!(!levels.contain(110 * MB));
+    }
+
     #[test]
     fn process_memory_above_the_limit_is_out_of_memory() {
         check(129, 0, 0, 0, Verdict::OutOfMemory);
-        check(128, 0, 0, 0, Verdict::LookAgainAt(129 * MB));
+        check(128, 0, 0, 0, between(129, None));
+        check(1, 0, 0, 0, between(128, None));
     }
 
     #[test]
     fn files_in_tmp_do_not_count() {
-        check(500, 400, 400, 400, Verdict::LookAgainAt(528 * MB));
+        check(500, 400, 400, 400, between(528, Some(484)));
         check(540, 400, 400, 400, Verdict::OutOfMemory);
     }
 
     #[test]
     fn files_cached_from_disk_do_not_count() {
-        check(500, 400, 0, 0, Verdict::LookAgainAt(528 * MB));
+        check(500, 400, 0, 0, between(528, Some(484)));
     }
 
     #[test]

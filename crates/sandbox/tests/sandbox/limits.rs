@@ -11,6 +11,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("shared_memory_counts_as_memory", shared_memory_counts),
     ("files_in_tmp_do_not_count_as_memory", files_in_tmp_do_not_count),
     ("memory_is_still_bounded_with_a_full_tmp", memory_is_bounded_with_a_full_tmp),
+    ("room_of_files_that_are_gone_is_no_memory", room_of_files_that_are_gone),
     ("tmp_is_bounded_in_bytes_and_inodes", tmp_is_bounded),
     ("a_fork_bomb_stays_inside", a_fork_bomb_stays_inside),
     ("resource_limits_are_those_of_lambda", resource_limits),
@@ -52,6 +53,11 @@ fn memory_is_bounded_with_a_full_tmp() {
     let outcome =
         World::new().python(&format!("{FILL_TMP}a = b'x' * (150 << 20)\nimport time; time.sleep(30)"));
     assert_eq!(outcome.status, OUT_OF_MEMORY);
+}
+
+fn room_of_files_that_are_gone() {
+    let script = "import os, time\ntime.sleep(1)\nf.close()\nos.unlink('/tmp/big')\na = b'x' * (150 << 20)\ntime.sleep(30)";
+    assert_eq!(World::new().python(&format!("{FILL_TMP}{script}")).status, OUT_OF_MEMORY);
 }
 
 fn tmp_is_bounded() {
