@@ -1,0 +1,223 @@
+"""Hostile functions: every probe gets nothing inside, and something where there is no sandbox."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+
+import pytest
+
+from attack import probes
+from support import packages
+from support.server import BINARY, Server, clean_environment
+from support.traces import processes_of
+from support.waiting import wait_for
+from support.world import World
+
+PYTHON = "python3.11"
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
+MARK = "firelet-attack-target"
+MEMORY_MEGABYTES, TMP_MEGABYTES = 256, 512
+# Documented for Lambda.
+PROCESSES, DESCRIPTORS = 1_024, 1_024
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become others, and gets what others do not")
+SOURCE = pathlib.Path(probes.__file__)
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """A folder that every user of this machine can reach."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="firelet-attack-", dir="/tmp"))
+    path.chmod(0o777)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def host(folder):
+    """What there is to get hold of on this machine, open to everybody."""
+    with contextlib.ExitStack() as stack:
+        secret, keys = folder / "secret", folder / "credentials"
+        for path in (secret, keys):
+            path.write_text("secret")
+        shared = pathlib.Path("/dev/shm", f"{folder.name}")
+        shared.write_text("secret")
+        stack.callback(shared.unlink)
+        task = folder / "task"
+        task.mkdir()
+        shutil.copy(SOURCE, task)
+        process = stack.enter_context(
+            subprocess.Popen(["sleep", "600"], executable="/bin/sleep", env={"MARK": MARK}, cwd=folder)
+        )
+        marked = stack.enter_context(
+            subprocess.Popen([PYTHON, "-c", "import signal; signal.pause()", MARK], stdin=subprocess.DEVNULL)
+        )
+        for one in (marked, process):
+            stack.callback(one.kill)
+        listener = stack.enter_context(socket.create_server(("0.0.0.0", 0), backlog=64))
+        abstract = stack.enter_context(socket.socket(socket.AF_UNIX))
+        abstract.bind("\0" + folder.name)
+        abstract.listen(16)
+        named = stack.enter_context(socket.socket(socket.AF_UNIX))
+        named.bind(str(folder / "socket"))
+        (folder / "socket").chmod(0o777)
+        named.listen(16)
+        yield {
+            "secret": str(secret),
+            "keys": str(keys),
+            "shared": str(shared),
+            "mount": "/",
+            "mark": MARK,
+            "process": process.pid,
+            "port": listener.getsockname()[1],
+            "address": own_address(),
+            "abstract": folder.name,
+            "socket": str(folder / "socket"),
+            "memory_megabytes": MEMORY_MEGABYTES,
+            "tmp_megabytes": TMP_MEGABYTES,
+            "processes": PROCESSES,
+            "descriptors": DESCRIPTORS,
+            "inodes": 1_000_000,
+        }
+
+
+def own_address():
+    """An address of this machine that is not loopback's, if it has one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return probe.getsockname()[0]
+
+
+@dataclasses.dataclass
+class Victim:
+    """A server, its hostile function, and what the function is told about the host."""
+
+    world: World
+    function: str
+    host: dict
+
+    def enforces(self, limit):
+        """Whether the server did not say at its start that it cannot."""
+        return f"{limit} is not enforced" not in self.world.server.log()
+
+    def attack(self, probe):
+        return self.world.invoke(self.function, {"probe": probe, "host": self.host})
+
+
+@pytest.fixture(scope="module", params=["root", "ordinary"])
+def victim(request, folder, host):
+    """A server, its hostile function, and what the function is told about the host."""
+    home = folder / request.param
+    home.mkdir()
+    home.chmod(0o777)
+    binary = shutil.copy(BINARY, home / "firelet")
+    prefix = NOBODY if request.param == "ordinary" else ()
+    server = Server(home / "data", binary=binary, prefix=prefix).start()
+    world = World(server)
+    name = deploy(world)
+    told = host | {"data": str(server.data_directory), "server": server.port, "task": "/var/task"}
+    victim = Victim(world, name, told)
+    dataclasses.replace(victim, function=deploy(world)).attack("lay_out")
+    yield victim
+    server.stop()
+    assert "panicked" not in server.log(), server.log()
+
+
+def deploy(world):
+    return world.deploy(
+        packages.package({"probes.py": SOURCE.read_text()}),
+        Handler="probes.handler",
+        MemorySize=MEMORY_MEGABYTES,
+        EphemeralStorage={"Size": TMP_MEGABYTES},
+        Timeout=60,
+    )
+
+
+ATTACKS = [name for name, (family, _) in probes.PROBES.items() if family != "layout"]
+
+
+@as_root
+@pytest.mark.parametrize("probe", ATTACKS)
+def test_inside_it_gets_nothing(victim, probe):
+    family, _ = probes.PROBES[probe]
+    if family == "memory" and not victim.enforces("memory limit"):
+        # Said at the start of the server and in SECURITY.md: without control groups of its own it cannot.
+        return
+    answer = victim.attack(probe)
+    killed = answer.error is not None and "signal: killed" in answer.payload["errorMessage"]
+    assert killed or (answer.error, answer.payload) == (None, None), answer.body
+
+
+@as_root
+@pytest.mark.parametrize("probe", ATTACKS)
+def test_outside_it_gets_something(folder, host, probe):
+    data = folder / "outside"
+    data.mkdir(exist_ok=True)
+    (data / "firelet.db").write_text("SQLite format 3")
+    with socket.create_server(("127.0.0.1", 0)) as server, open(data / "firelet.db") as leaked:
+        told = host | {"data": str(data), "server": server.getsockname()[1], "task": str(folder / "task")}
+        ran = subprocess.run(
+            [PYTHON, SOURCE, probe, json.dumps(told)],
+            env=clean_environment(),
+            pass_fds=[leaked.fileno()],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) is not None
+
+
+def test_there_are_many_and_each_family_has_some():
+    families = {family for family, _ in probes.PROBES.values()}
+    assert len(ATTACKS) >= 50
+    assert families >= {"files", "processes", "namespaces", "mounts", "kernel", "network"}
+    assert families >= {"credentials", "resources", "memory", "neighbours"}
+
+
+STAYERS = """
+import os, signal
+
+def stay():
+    # In a session of its own, deaf to every signal that can be ignored, and the child of nobody.
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for number in set(range(1, 32)) - {signal.SIGKILL, signal.SIGSTOP}:
+                signal.signal(number, signal.SIG_IGN)
+            while True:
+                signal.pause()
+        os._exit(0)
+
+def handler(event, context):
+    for _ in range(3):
+        stay()
+    if event.get("end") == "crash":
+        os._exit(3)
+    while event.get("end") == "timeout":
+        signal.pause()
+"""
+
+
+@pytest.mark.parametrize("end", ["crash", "timeout", "delete", "update"])
+def test_nothing_outlives_its_environment(server, world, end):
+    name = world.deploy(packages.python(STAYERS), Timeout=2)
+    world.invoke(name)
+    old = wait_for(lambda: len(found := processes_of(name)) > 3 and found, "the function has left processes")
+    if end == "delete":
+        world.client.delete_function(FunctionName=name)
+    elif end == "update":
+        world.client.update_function_configuration(FunctionName=name, Description="new")
+        world.await_updated(name)
+    else:
+        assert world.invoke(name, {"end": end}).error == "Unhandled"
+    wait_for(lambda: not processes_of(name) & old, "none of them is left")
