@@ -24,6 +24,8 @@ KINDS = {
     "uuid": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "hex": r"[0-9a-f]+",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000",
+    "instant": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
+    "label": r"[a-z0-9]{32}",
     "url": r"http://[^ ]+",
 }
 

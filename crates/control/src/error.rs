@@ -11,6 +11,7 @@ use crate::code_signing::CodeSigningError;
 use crate::concurrency::ConcurrencyError;
 use crate::runtime_management::RuntimeManagementError;
 
+use crate::function_url_config::FunctionUrlError;
 use crate::layer::LayerError;
 
 use crate::mapping::error::{DuplicateMapping, MappingError, MappingParameter};
@@ -94,6 +95,9 @@ pub enum Error {
         /// What the caller asked for.
         feature: &'static str,
     },
+    /// About a function URL.
+    #[error(transparent)]
+    FunctionUrl(#[from] FunctionUrlError),
     /// What is wrong about layers; each variant names its kind.
     #[error(transparent)]
     Layer(#[from] LayerError),

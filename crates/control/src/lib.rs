@@ -21,6 +21,7 @@ mod environment;
 mod error;
 mod event_invoke_config;
 mod function;
+mod function_url_config;
 mod layer;
 mod list;
 mod mapping;
@@ -41,6 +42,7 @@ pub use code_source::{CodeSource, CodeSourceError, CodeSourceOptions, Credential
 pub use concurrency::ConcurrencyError;
 pub use control::{Control, Options};
 pub use error::{CodeLinkError, Conflict, Error, InvalidParameter, NotFound};
+pub use function_url_config::FunctionUrlError;
 pub use layer::LayerError;
 pub use mapping::error::{DuplicateMapping, MappingError, MappingParameter};
 pub use name::Target;

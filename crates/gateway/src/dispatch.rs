@@ -77,6 +77,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.create_event_source_mapping(scope, call.decode()?).await)
         }
         Operation::CreateFunction => call.answer(control.create_function(scope, call.decode()?).await),
+        Operation::CreateFunctionUrlConfig => {
+            call.answer(control.create_function_url_config(scope, call.decode()?).await)
+        }
         Operation::DeleteAlias => call.done(control.delete_alias(scope, call.decode()?).await),
         Operation::DeleteCodeSigningConfig => {
             call.answer(control.delete_code_signing_config(scope, call.decode()?).await)
@@ -93,6 +96,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::DeleteFunctionEventInvokeConfig => {
             call.done(control.delete_function_event_invoke_config(scope, call.decode()?).await)
+        }
+        Operation::DeleteFunctionUrlConfig => {
+            call.done(control.delete_function_url_config(scope, call.decode()?).await)
         }
         Operation::DeleteLayerVersion => call.done(control.delete_layer_version(scope, call.decode()?).await),
         Operation::GetAccountSettings => {
@@ -123,6 +129,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::GetFunctionRecursionConfig => {
             call.answer(control.get_function_recursion_config(scope, call.decode()?).await)
         }
+        Operation::GetFunctionUrlConfig => {
+            call.answer(control.get_function_url_config(scope, call.decode()?).await)
+        }
         Operation::GetLayerVersion => {
             call.answer(control.get_layer_version(scope, call.decode()?, &call.base_url).await)
         }
@@ -145,6 +154,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::ListFunctionEventInvokeConfigs => {
             call.answer(control.list_function_event_invoke_configs(scope, call.decode()?).await)
+        }
+        Operation::ListFunctionUrlConfigs => {
+            call.answer(control.list_function_url_configs(scope, call.decode()?).await)
         }
         Operation::ListFunctions => call.answer(control.list_functions(scope, call.decode()?).await),
         Operation::ListFunctionsByCodeSigningConfig => {
@@ -196,6 +208,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::UpdateFunctionEventInvokeConfig => {
             call.answer(control.update_function_event_invoke_config(scope, call.decode()?).await)
+        }
+        Operation::UpdateFunctionUrlConfig => {
+            call.answer(control.update_function_url_config(scope, call.decode()?).await)
         }
         operation => Err(ApiError::not_implemented(operation)),
     }

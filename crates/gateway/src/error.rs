@@ -6,8 +6,8 @@ use firelet_api::model::ThrottleReason;
 use firelet_api::{ApiError, ErrorKind};
 use firelet_auth::Error as AuthError;
 use firelet_control::{
-    CodeSigningError, ConcurrencyError, Error as ControlError, LayerError, MappingError, NotFound,
-    PolicyError,
+    CodeSigningError, ConcurrencyError, Error as ControlError, FunctionUrlError, LayerError, MappingError,
+    NotFound, PolicyError,
 };
 use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
 
@@ -59,6 +59,7 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
             return ApiError::new(ErrorKind::InvalidParameterValueException, error.to_string())
                 .without_type();
         }
+        ControlError::FunctionUrl(error) => function_url_kind(error),
         ControlError::Layer(error) => layer_kind(error),
         ControlError::Mapping(error) => of_mapping(error),
         ControlError::Store(source) => {
@@ -81,6 +82,14 @@ fn from_policy(error: &PolicyError) -> ErrorKind {
             log("the control plane", error);
             ErrorKind::ServiceException
         }
+    }
+}
+
+const fn function_url_kind(error: &FunctionUrlError) -> ErrorKind {
+    match error {
+        FunctionUrlError::FunctionMissing => ErrorKind::ResourceNotFoundException,
+        FunctionUrlError::Exists { .. } => ErrorKind::ResourceConflictException,
+        FunctionUrlError::NoOrigins => ErrorKind::InvalidParameterValueException,
     }
 }
 

@@ -7,6 +7,7 @@ mod alias;
 mod concurrency;
 mod entry;
 mod event_invoke_config;
+mod function_url_config;
 mod policy;
 pub(crate) mod row;
 mod settings;
@@ -28,6 +29,9 @@ pub use alias::Alias;
 pub use concurrency::Reservations;
 pub use entry::Entry;
 pub use event_invoke_config::EventInvokeConfig;
+pub use function_url_config::{
+    Cors, FunctionUrlConfig, FunctionUrlDefinition, InvokeMode, UrlAuthentication,
+};
 pub use policy::PolicyResource;
 use row::COLUMNS;
 pub use settings::RuntimeUpdate;

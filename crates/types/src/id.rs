@@ -154,7 +154,7 @@ impl Ids {
         Self(Source::Seeded(Mutex::new(seed)))
     }
 
-    fn uuid(&self) -> Uuid {
+    pub(crate) fn uuid(&self) -> Uuid {
         match &self.0 {
             Source::System => Uuid::new_v4(),
             Source::Seeded(state) => {

@@ -8,6 +8,7 @@ pub mod arn;
 pub mod chance;
 pub mod clock;
 pub mod digest;
+pub mod function_url;
 pub mod id;
 pub mod layer;
 pub mod limits;
@@ -18,6 +19,7 @@ pub use arn::{FunctionArn, FunctionIdentifier, IdentifierError, runtime_version_
 pub use chance::Chance;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use digest::CodeSha256;
+pub use function_url::{FunctionUrlId, FunctionUrlIdError};
 pub use id::{
     CodeSigningConfigId, CodeSigningConfigIdError, EnvironmentId, Ids, MappingId, RequestId, RevisionId,
 };

@@ -41,6 +41,8 @@ pub const TAGS_PER_RESOURCE: usize = 50;
 pub const FUNCTIONS_PER_PAGE: usize = 50;
 /// Items on one page of ListEventSourceMappings, whatever the caller asks for.
 pub const MAPPINGS_PER_PAGE: usize = 100;
+/// Function URLs on one page of a list.
+pub const FUNCTION_URLS_PER_PAGE: usize = 50;
 /// Filters of one event source mapping.
 pub const FILTERS_PER_MAPPING: usize = 5;
 /// How long the Init phase of an execution environment may take.

@@ -408,29 +408,33 @@ impl Operation {
         matches!(
             self, Self::AddLayerVersionPermission | Self::AddPermission |
             Self::CreateAlias | Self::CreateCodeSigningConfig |
-            Self::CreateEventSourceMapping | Self::CreateFunction | Self::DeleteAlias |
+            Self::CreateEventSourceMapping | Self::CreateFunction |
+            Self::CreateFunctionUrlConfig | Self::DeleteAlias |
             Self::DeleteCodeSigningConfig | Self::DeleteEventSourceMapping |
             Self::DeleteFunction | Self::DeleteFunctionCodeSigningConfig |
             Self::DeleteFunctionConcurrency | Self::DeleteFunctionEventInvokeConfig |
-            Self::DeleteLayerVersion | Self::GetAccountSettings | Self::GetAlias |
-            Self::GetCodeSigningConfig | Self::GetEventSourceMapping | Self::GetFunction
-            | Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
+            Self::DeleteFunctionUrlConfig | Self::DeleteLayerVersion |
+            Self::GetAccountSettings | Self::GetAlias | Self::GetCodeSigningConfig |
+            Self::GetEventSourceMapping | Self::GetFunction |
+            Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
             Self::GetFunctionConfiguration | Self::GetFunctionEventInvokeConfig |
-            Self::GetFunctionRecursionConfig | Self::GetLayerVersion |
-            Self::GetLayerVersionByArn | Self::GetLayerVersionPolicy | Self::GetPolicy |
+            Self::GetFunctionRecursionConfig | Self::GetFunctionUrlConfig |
+            Self::GetLayerVersion | Self::GetLayerVersionByArn |
+            Self::GetLayerVersionPolicy | Self::GetPolicy |
             Self::GetRuntimeManagementConfig | Self::Invoke | Self::ListAliases |
             Self::ListCodeSigningConfigs | Self::ListEventSourceMappings |
-            Self::ListFunctionEventInvokeConfigs | Self::ListFunctions |
-            Self::ListFunctionsByCodeSigningConfig | Self::ListLayerVersions |
-            Self::ListLayers | Self::ListTags | Self::ListVersionsByFunction |
-            Self::PublishLayerVersion | Self::PublishVersion |
-            Self::PutFunctionCodeSigningConfig | Self::PutFunctionConcurrency |
-            Self::PutFunctionEventInvokeConfig | Self::PutFunctionRecursionConfig |
-            Self::PutRuntimeManagementConfig | Self::RemoveLayerVersionPermission |
-            Self::RemovePermission | Self::TagResource | Self::UntagResource |
-            Self::UpdateAlias | Self::UpdateCodeSigningConfig |
-            Self::UpdateEventSourceMapping | Self::UpdateFunctionCode |
-            Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig
+            Self::ListFunctionEventInvokeConfigs | Self::ListFunctionUrlConfigs |
+            Self::ListFunctions | Self::ListFunctionsByCodeSigningConfig |
+            Self::ListLayerVersions | Self::ListLayers | Self::ListTags |
+            Self::ListVersionsByFunction | Self::PublishLayerVersion |
+            Self::PublishVersion | Self::PutFunctionCodeSigningConfig |
+            Self::PutFunctionConcurrency | Self::PutFunctionEventInvokeConfig |
+            Self::PutFunctionRecursionConfig | Self::PutRuntimeManagementConfig |
+            Self::RemoveLayerVersionPermission | Self::RemovePermission |
+            Self::TagResource | Self::UntagResource | Self::UpdateAlias |
+            Self::UpdateCodeSigningConfig | Self::UpdateEventSourceMapping |
+            Self::UpdateFunctionCode | Self::UpdateFunctionConfiguration |
+            Self::UpdateFunctionEventInvokeConfig | Self::UpdateFunctionUrlConfig
         )
     }
 }

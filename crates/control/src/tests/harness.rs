@@ -164,6 +164,26 @@ impl World {
         self.control.list_function_event_invoke_configs(&self.scope, request(members)).await.map(answer)
     }
 
+    pub(super) async fn create_url(&self, members: Value) -> Result<Value, Error> {
+        self.control.create_function_url_config(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn update_url(&self, members: Value) -> Result<Value, Error> {
+        self.control.update_function_url_config(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn get_url(&self, members: Value) -> Result<Value, Error> {
+        self.control.get_function_url_config(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn delete_url(&self, members: Value) -> Result<(), Error> {
+        self.control.delete_function_url_config(&self.scope, request(members)).await
+    }
+
+    pub(super) async fn list_urls(&self, members: Value) -> Result<Value, Error> {
+        self.control.list_function_url_configs(&self.scope, request(members)).await.map(answer)
+    }
+
     pub(super) async fn usage(&self) -> Value {
         let request = model::GetAccountSettingsRequest {};
         answer(self.control.get_account_settings(&self.scope, request).await.unwrap())["AccountUsage"].clone()

@@ -170,7 +170,7 @@ impl<'a> Entry<'a> {
         self.execute("DELETE FROM version WHERE function = ?1 AND number = ?2", params![function, number])
     }
 
-    /// Deletes the function with its versions, aliases and tags; without effect if there is none.
+    /// Deletes the function with its versions, aliases, URLs and tags; without effect if there is none.
     ///
     /// # Errors
     /// When the database refuses it.

@@ -306,3 +306,33 @@ fn values_of_the_environment_are_not_printed() {
     assert!(printed.contains("KEY"));
     assert!(!printed.contains("hidden"));
 }
+
+#[tokio::test]
+async fn a_url_keeps_its_id_and_shares_it_with_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let first = record("echo", Version::Latest, 10);
+    put(&store, &first).await;
+    let config = |alias: Option<&str>, id: &str, millis: i64| FunctionUrlConfig {
+        alias: alias.map(str::to_owned),
+        id: id.repeat(32).parse().unwrap(),
+        created: Timestamp::from_millis(millis),
+        last_modified: Timestamp::from_millis(millis),
+        definition: FunctionUrlDefinition {
+            authentication: UrlAuthentication::AwsIam,
+            invoke_mode: InvokeMode::Buffered,
+            cors: None,
+        },
+    };
+    let add = async |config: FunctionUrlConfig| {
+        let change = move |entry: &mut Entry<'_>| entry.put_function_url_config(&config);
+        store.functions().update(&first.scope, &first.name, change).await
+    };
+    add(config(None, "a", 1)).await.unwrap();
+    add(config(None, "b", 2)).await.unwrap();
+    let found = store.functions().function_url_config(&first.scope, &first.name, None).unwrap();
+    let last_modified = Timestamp::from_millis(2);
+    assert_eq!(found, Some(FunctionUrlConfig { last_modified, ..config(None, "a", 1) }));
+    assert!(add(config(Some("live"), "a", 3)).await.is_err(), "two records of one id");
+    add(config(Some("live"), "c", 3)).await.unwrap();
+}
