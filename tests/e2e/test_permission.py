@@ -43,10 +43,11 @@ def test_a_permission_comes_and_goes(account, hello):
         ({}, 409, "ResourceConflictException", "The statement id (s3) provided already exists. Please provide a new statement id, or remove the existing statement."),
         ({"statement": "x", "Qualifier": "$LATEST"}, 400, "InvalidParameterValueException", "We currently do not support adding policies for $LATEST."),
         ({"statement": "x", "Principal": "invalid"}, 400, "InvalidParameterValueException", "The provided principal was invalid. Please check the principal and try again."),
+        ({"statement": "x", "FunctionUrlAuthType": "NONE"}, 400, "InvalidParameterValueException", "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action"),
         ({"statement": "x", "RevisionId": "late"}, 412, "PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest Revision Id"),
         ({"statement": "no good"}, 400, "ValidationException", "1 validation error detected: Value 'no good' at 'statementId' failed to satisfy constraint: Member must satisfy regular expression pattern: ([a-zA-Z0-9-_]+)"),
     ],
-    ids=["again", "latest", "principal", "revision", "statement id"],
+    ids=["again", "latest", "principal", "URL authentication", "revision", "statement id"],
 )
 def test_refusals(account, hello, settings, status, code, message):
     permit(account, hello)

@@ -75,7 +75,9 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
 
 fn from_policy(error: &PolicyError) -> ErrorKind {
     match error {
-        PolicyError::Latest | PolicyError::Principal => ErrorKind::InvalidParameterValueException,
+        PolicyError::Latest | PolicyError::Principal | PolicyError::UrlAuthTypeAction => {
+            ErrorKind::InvalidParameterValueException
+        }
         PolicyError::StatementExists { .. } => ErrorKind::ResourceConflictException,
         PolicyError::Length { .. } => ErrorKind::PolicyLengthExceededException,
         PolicyError::Corrupt(_) => {

@@ -15,6 +15,9 @@ pub enum PolicyError {
     /// `InvalidParameterValueException`.
     #[error("The provided principal was invalid. Please check the principal and try again.")]
     Principal,
+    /// `InvalidParameterValueException`, as in <https://github.com/RJPearson94/terraform-aws-open-next/issues/73>.
+    #[error("FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action")]
+    UrlAuthTypeAction,
     /// `ResourceConflictException`.
     #[error(
         "The statement id ({id}) provided already exists. Please provide a new statement id, or remove the existing \
@@ -120,6 +123,9 @@ pub(super) fn statement(
     request: &model::AddPermissionRequest,
     resource: &FunctionArn,
 ) -> Result<String, PolicyError> {
+    if request.function_url_auth_type.is_some() && request.action != "lambda:InvokeFunctionUrl" {
+        return Err(PolicyError::UrlAuthTypeAction);
+    }
     let statement = Statement {
         sid: &request.statement_id,
         effect: "Allow",

@@ -70,7 +70,11 @@ async fn statements_say_who_may_and_when() {
             json!({ "Service": "s3.amazonaws.com" }),
             json!({ "StringEquals": { "lambda:EventSourceToken": "token" } }),
         ),
-        (json!({ "Principal": "*", "FunctionUrlAuthType": "NONE" }), json!("*"), url),
+        (
+            json!({ "Principal": "*", "Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE" }),
+            json!("*"),
+            url,
+        ),
         (
             json!({ "Principal": "*", "InvokedViaFunctionUrl": true }),
             json!("*"),
@@ -82,12 +86,13 @@ async fn statements_say_who_may_and_when() {
     {
         let mut request = permission(&format!("s{number}"), None);
         request.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let action = request["Action"].clone();
         let statement = world.permit(request).await.unwrap();
         check(
             &statement,
             &json!({
                 "Sid": format!("s{number}"), "Effect": "Allow", "Principal": principal,
-                "Action": "lambda:InvokeFunction", "Resource": ARN, "Condition": condition,
+                "Action": action, "Resource": ARN, "Condition": condition,
             }),
         );
     }
@@ -167,6 +172,8 @@ async fn what_does_not_fit_is_refused() {
     let nobody = json!({
         "FunctionName": "nothing", "StatementId": "x", "Action": "lambda:InvokeFunction", "Principal": "*",
     });
+    let mut other_action = permission("x", None);
+    other_action["FunctionUrlAuthType"] = json!("NONE");
     let mut late = permission("late", None);
     late["RevisionId"] = json!("stale");
     let mut later = permission("late", Some("live"));
@@ -189,6 +196,11 @@ async fn what_does_not_fit_is_refused() {
             stranger,
             "Policy(Principal",
             "The provided principal was invalid. Please check the principal and try again.".to_owned(),
+        ),
+        (
+            other_action,
+            "Policy(UrlAuthTypeAction",
+            "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action".to_owned(),
         ),
         (nobody, "NotFound(Function", format!("Function not found: {NOTHING}")),
         (permission("x", Some("9")), "NotFound(Function", format!("Function not found: {ARN}:9")),
