@@ -8,6 +8,7 @@ const require = createRequire(`${process.env.FIRELET_NODE_MODULES}/any.js`);
 const sdk = require("@aws-sdk/client-lambda");
 const client = new sdk.LambdaClient({ maxAttempts: 1 });
 const FunctionName = "from-javascript";
+const waiting = { client, maxWaitTime: 30, minDelay: 1, maxDelay: 1 };
 
 test("a function is created, awaited and invoked", async () => {
   const created = await client.send(
@@ -20,13 +21,29 @@ test("a function is created, awaited and invoked", async () => {
     }),
   );
   assert.equal(created.State, "Pending");
-  await sdk.waitUntilFunctionActiveV2({ client, maxWaitTime: 30, minDelay: 1, maxDelay: 1 }, { FunctionName });
+  await sdk.waitUntilFunctionActiveV2(waiting, { FunctionName });
   const answer = await client.send(
     new sdk.InvokeCommand({ FunctionName, Payload: JSON.stringify({ a: 1 }), LogType: "Tail" }),
   );
   assert.equal(answer.FunctionError, undefined);
   assert.deepEqual(JSON.parse(answer.Payload.transformToString()), { a: 1, from: FunctionName });
   assert.match(Buffer.from(answer.LogResult, "base64").toString(), /^START RequestId: .*\n[^]*REPORT RequestId: /);
+});
+
+test("waiters see updates and versions come into effect", async () => {
+  await sdk.waitUntilFunctionExists(waiting, { FunctionName });
+  await sdk.waitUntilFunctionActive(waiting, { FunctionName });
+  for (const waiter of [sdk.waitUntilFunctionUpdated, sdk.waitUntilFunctionUpdatedV2]) {
+    const updated = await client.send(new sdk.UpdateFunctionConfigurationCommand({ FunctionName, MemorySize: 256 }));
+    assert.equal(updated.LastUpdateStatus, "InProgress");
+    const { state, reason } = await waiter(waiting, { FunctionName });
+    assert.equal(state, "SUCCESS");
+    assert.equal((reason.Configuration ?? reason).LastUpdateStatus, "Successful");
+  }
+  const { Version, State } = await client.send(new sdk.PublishVersionCommand({ FunctionName }));
+  assert.deepEqual([Version, State], ["1", "Pending"]);
+  const { reason } = await sdk.waitUntilPublishedVersionActive(waiting, { FunctionName, Qualifier: Version });
+  assert.equal(reason.State, "Active");
 });
 
 test("errors have their classes", async () => {
