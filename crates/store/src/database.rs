@@ -6,6 +6,8 @@ mod migration;
 mod reader;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod watch;
 mod writer;
 
 use std::path::Path;

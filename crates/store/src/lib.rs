@@ -18,6 +18,8 @@ mod data_directory;
 mod database;
 mod error;
 mod open;
+#[cfg(test)]
+mod plans;
 
 pub use blob::{Blob, Blobs};
 pub use changes::Changes;

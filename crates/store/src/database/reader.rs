@@ -30,14 +30,19 @@ impl Readers {
             None => self.connect()?,
         };
         let answer = query(&connection);
+        self.keep(connection);
+        answer
+    }
+
+    /// Keeps a connection for the next reader, if there is a place for it.
+    pub(super) fn keep(&self, connection: Connection) {
         let mut idle = self.idle.lock();
         if idle.len() < KEPT_CONNECTIONS {
             idle.push(connection);
         }
-        answer
     }
 
-    fn connect(&self) -> Result<Connection, Error> {
+    pub(super) fn connect(&self) -> Result<Connection, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)
             .map_err(Error::database("open the database for reading"))?;
