@@ -1,14 +1,11 @@
 """Requests and what they are answered with, as data: `rows/*.yaml`. tests/README.md tells how a row is written."""
 
 import base64
-import concurrent.futures
 import hashlib
-import json
-import threading
 
 import pytest
-from botocore.exceptions import ClientError
 
+from support.caller import Caller
 from support.objects import object_store
 from support.packages import NAMED
 from support.rows import CASES
@@ -113,59 +110,3 @@ PACKAGES = {
     "size": len,
     "sha256": lambda content: base64.b64encode(hashlib.sha256(content).digest()).decode(),
 }
-
-
-class Answer:
-    """An answer as it came over the wire: JSON is read, no body is an empty text."""
-
-    def __init__(self, kept, payload):
-        self.status = kept["status_code"]
-        self.headers = {name.lower(): value for name, value in kept["headers"].items()}
-        text = (kept["body"] if payload is None else payload).decode()
-        try:
-            self.body = json.loads(text)
-        except ValueError:
-            self.body = text
-
-    def member(self, path):
-        """The member of the body that a dotted path leads to."""
-        found = self.body
-        for name in path.split("."):
-            found = found.get(name) if isinstance(found, dict) else None
-        return found
-
-
-class Caller:
-    """Calls operations through boto3, which signs and spells them, and gives the answers that boto3 read."""
-
-    def __init__(self, world):
-        self.world = world
-        self.clients = {}
-        self.kept = threading.local()
-
-    def answers(self, requests):
-        """The answers to requests; several are sent at the same time."""
-        clients = [self._client(request["account"] or self.world.account) for request in requests]
-        if len(requests) == 1:
-            return [self._answer(clients[0], requests[0])]
-        with concurrent.futures.ThreadPoolExecutor(len(requests)) as pool:
-            return list(pool.map(self._answer, clients, requests))
-
-    def _client(self, account):
-        if account not in self.clients:
-            client = self.clients[account] = self.world.server.client(account)
-            client.meta.events.register("before-parse.lambda.*", self._keep)
-        return self.clients[account]
-
-    def _keep(self, response_dict, **_):
-        self.kept.answer = response_dict
-
-    def _answer(self, client, request):
-        methods = {operation: method for method, operation in client.meta.method_to_api_mapping.items()}
-        payload = None
-        try:
-            parsed = getattr(client, methods[request["call"]])(**(request["with"] or {}))
-            payload = parsed["Payload"].read() if "Payload" in parsed else None
-        except ClientError:
-            pass
-        return Answer(self.kept.answer, payload)
