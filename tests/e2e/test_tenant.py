@@ -51,7 +51,7 @@ def test_new_code_serves_every_tenant(world):
         assert world.invoke(name, TenantId=tenant).payload == "new"
 
 
-@pytest.mark.parametrize("invocation_type", ["RequestResponse", "DryRun"])
+@pytest.mark.parametrize("invocation_type", ["RequestResponse", "DryRun", "Event"])
 def test_a_tenant_is_named_where_it_counts_and_nowhere_else(world, invocation_type):
     apart = world.deploy(SEEN, TenancyConfig=TENANCY)
     shared = world.deploy(SEEN)

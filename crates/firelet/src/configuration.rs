@@ -33,6 +33,10 @@ pub(crate) struct ServeArguments {
     /// `functions=1000`, `code-storage-bytes=unlimited` and others. May be given several times.
     #[arg(long, value_name = "NAME=VALUE", env = "FIRELET_QUOTAS", value_delimiter = ',')]
     pub(crate) quota: Vec<Quota>,
+    /// Seconds before an asynchronous invocation whose function failed is tried again; the second time it is twice as
+    /// long.
+    #[arg(long, value_name = "SECONDS", env = "FIRELET_ASYNC_RETRY_SECONDS", default_value_t = 60)]
+    pub(crate) async_retry_seconds: u32,
     /// Seconds after which an execution environment without work is ended.
     #[arg(long, value_name = "SECONDS", env = "FIRELET_IDLE_SECONDS", default_value_t = 300)]
     pub(crate) idle_seconds: u64,
@@ -96,6 +100,10 @@ impl ServeArguments {
             idle_environments: self.idle_environments,
             busy_poll: Duration::from_micros(self.busy_poll().into()),
         }
+    }
+
+    pub(crate) fn queue(&self) -> firelet_invoke::QueueOptions {
+        firelet_invoke::QueueOptions { first_retry: Duration::from_secs(self.async_retry_seconds.into()) }
     }
 
     /// A second thread on two processors costs more in waking than it brings: measured with `cargo xtask bench`.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use firelet_control::Control;
 use firelet_gateway::{Gateway, Services};
-use firelet_invoke::Invoker;
+use firelet_invoke::{Invoker, Queue};
 use firelet_pool::{CodeCache, Pool};
 use firelet_runtime::{Bootstraps, Catalogue, Sandboxes};
 use firelet_sandbox::EnforcementStatus;
@@ -98,13 +98,23 @@ async fn serve(
     let (pool, pool_service) = Pool::new(arguments.pool(), runtime, catalogue, code, Arc::clone(&store));
 
     let options = firelet_invoke::Options { concurrent_executions };
-    let invoker = Invoker::new(&options, store, pool, Arc::clone(&clock), Chance::system());
+    let invoker =
+        Arc::new(Invoker::new(&options, Arc::clone(&store), pool, Arc::clone(&clock), Chance::system()));
+    let (queue, queue_service) = Queue::new(
+        &arguments.queue(),
+        Arc::clone(&invoker),
+        store,
+        Arc::clone(&clock),
+        Arc::clone(&ids),
+        Chance::system(),
+    );
     let gateway =
-        Gateway::new(listener, Services { control: Arc::clone(&control), invoker, logs, ids, clock });
+        Gateway::new(listener, Services { control: Arc::clone(&control), invoker, queue, logs, ids, clock });
 
     // In the order in which they stop: first what takes requests, last what serves it.
     let services = vec![
         Service::new("HTTP server", Duration::from_secs(6), |stop| gateway.run(stop)),
+        Service::new("queue", Duration::from_secs(6), |stop| queue_service.run(stop)),
         Service::new("environment pool", Duration::from_secs(2), |stop| pool_service.run(stop)),
         Service::new("reconciler", Duration::from_secs(1), |stop| async move { control.run(stop).await }),
     ];

@@ -5,13 +5,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use firelet_api::{ApiError, ErrorKind, Operation};
+use firelet_invoke::InvocationType;
 use firelet_types::limits;
+use http::{HeaderMap, HeaderName};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 
+use crate::error::from_invoke;
+
 /// Bytes of the body of a request that carries no code and no payload.
 const CONTROL_BYTES: usize = 1 << 20;
+/// Where a request says how a function is to be invoked.
+const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 /// How long a client may take to send a body.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -23,29 +29,49 @@ pub(crate) fn whole(body: Bytes) -> Answer {
     Either::Left(Full::new(body))
 }
 
-/// The most bytes that the body of a request for `operation` may have.
-fn limit(operation: Operation) -> usize {
-    match operation {
-        Operation::CreateFunction | Operation::UpdateFunctionCode | Operation::PublishLayerVersion => {
-            limits::CODE_REQUEST_BYTES
+/// A request, by what its body may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// The payload of an invocation.
+    Invoke(InvocationType),
+    /// Anything else.
+    Other(Operation),
+}
+
+impl Kind {
+    pub(crate) fn of(operation: Operation, headers: &HeaderMap) -> Self {
+        let is_event = || headers.get(INVOCATION_TYPE).is_some_and(|value| value == "Event");
+        match operation {
+            Operation::Invoke if is_event() => Self::Invoke(InvocationType::Event),
+            Operation::Invoke => Self::Invoke(InvocationType::RequestResponse),
+            operation => Self::Other(operation),
         }
-        Operation::Invoke | Operation::InvokeAsync | Operation::InvokeWithResponseStream => {
-            limits::REQUEST_PAYLOAD_BYTES
+    }
+
+    /// The most bytes that the body may have.
+    fn limit(self) -> usize {
+        match self {
+            Self::Invoke(invocation_type) => invocation_type.payload_bytes(),
+            Self::Other(
+                Operation::CreateFunction | Operation::UpdateFunctionCode | Operation::PublishLayerVersion,
+            ) => limits::CODE_REQUEST_BYTES,
+            Self::Other(Operation::InvokeAsync) => limits::INVOKE_ASYNC_PAYLOAD_BYTES,
+            Self::Other(Operation::InvokeWithResponseStream) => limits::REQUEST_PAYLOAD_BYTES,
+            Self::Other(_) => CONTROL_BYTES,
         }
-        _ => CONTROL_BYTES,
     }
 }
 
-/// Reads the body of a request for `operation`.
-pub(crate) async fn read(operation: Operation, body: Incoming) -> Result<Bytes, ApiError> {
-    let limit = limit(operation);
+/// Reads the body of a request.
+pub(crate) async fn read(kind: Kind, body: Incoming) -> Result<Bytes, ApiError> {
+    let limit = kind.limit();
     let announced = body.size_hint().exact();
     if announced.is_some_and(|size| size > limit as u64) {
-        return Err(too_large(operation, announced, limit));
+        return Err(too_large(kind, announced));
     }
     match tokio::time::timeout(PATIENCE, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(operation, announced, limit)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(kind, announced)),
         Ok(Err(_)) | Err(_) => Err(ApiError::new(
             ErrorKind::SerializationException,
             "The request body ended before it was complete.",
@@ -55,19 +81,17 @@ pub(crate) async fn read(operation: Operation, body: Incoming) -> Result<Bytes, 
 
 /// AWS names the size of a payload, and of other requests the limit and the operation, whose name for Invoke is the
 /// one in its policies.
-fn too_large(operation: Operation, size: Option<u64>, limit: usize) -> ApiError {
-    match (operation, size) {
-        (Operation::Invoke, Some(size)) => ApiError::new(
-            ErrorKind::RequestTooLargeException,
-            format!(
-                "{size} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)"
-            ),
-        ),
-        (Operation::Invoke, None) => ApiError::new(
+fn too_large(kind: Kind, size: Option<u64>) -> ApiError {
+    let limit = kind.limit();
+    match (kind, size) {
+        (Kind::Invoke(invocation_type), Some(size)) => {
+            from_invoke(&firelet_invoke::Error::PayloadTooLarge { size, invocation_type })
+        }
+        (Kind::Invoke(_), None) => ApiError::new(
             ErrorKind::RequestTooLargeException,
             format!("Request must be smaller than {limit} bytes for the InvokeFunction operation"),
         ),
-        _ => ApiError::new(
+        (Kind::Other(operation), _) => ApiError::new(
             ErrorKind::RequestEntityTooLargeException,
             format!("Request must be smaller than {limit} bytes for the {} operation", operation.name()),
         ),

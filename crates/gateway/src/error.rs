@@ -141,7 +141,7 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
             return ApiError::new(ErrorKind::InvalidRuntimeException, error.to_string());
         }
         InvokeError::Environment { source, .. } => return from_lease(error, source),
-        InvokeError::Undelivered(_) | InvokeError::Store { .. } => {
+        InvokeError::Undelivered(_) | InvokeError::Queue { .. } | InvokeError::Store { .. } => {
             log("an invocation", error);
             return internal();
         }

@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use firelet_api::model::{InvocationRequest, InvocationResponse, InvocationType, LogType};
+use firelet_api::model::{
+    InvocationRequest, InvocationResponse, InvocationType, InvokeAsyncRequest, InvokeAsyncResponse, LogType,
+};
 use firelet_api::{ApiError, DecodeRequest, EncodeResponse, EncodedResponse, ErrorKind, Operation};
 use firelet_control::name::{self, Target};
 use firelet_invoke::{Request, Response};
@@ -31,11 +33,33 @@ pub(crate) async fn invoke(services: &Services, call: Call<'_>) -> Result<Encode
             let output = InvocationResponse { status_code: Some(204), ..InvocationResponse::default() };
             Ok(output.encode(Operation::Invoke))
         }
-        InvocationType::Event => Err(ApiError::new(
-            ErrorKind::NotImplemented,
-            "firelet does not implement Invoke with the invocation type Event yet.",
-        )),
+        InvocationType::Event => {
+            let accepted = services.queue.accept(request).await.map_err(|error| from_invoke(&error))?;
+            let output = InvocationResponse { status_code: Some(202), ..InvocationResponse::default() };
+            Ok(traced(output.encode(Operation::Invoke), accepted.trace_id))
+        }
     }
+}
+
+/// The older way to invoke a function asynchronously.
+pub(crate) async fn invoke_async(services: &Services, call: Call<'_>) -> Result<EncodedResponse, ApiError> {
+    let input = InvokeAsyncRequest::decode(&call.request())?;
+    let target =
+        name::resolve(call.scope, &input.function_name, None).map_err(|error| from_control(&error))?;
+    let request = Request {
+        request_id: call.request_id,
+        scope: call.scope.clone(),
+        name: target.function().map_err(|_| from_control(&target.latest_not_found()))?,
+        qualifier: target.qualifier,
+        payload: input.invoke_args,
+        client_context: None,
+        tenant: None,
+        wants_log_tail: false,
+        // Documented: "Trace ID is not propagated to the function".
+        trace_id: None,
+    };
+    services.queue.accept(request).await.map_err(|error| from_invoke(&error))?;
+    Ok(InvokeAsyncResponse { status: Some(202) }.encode(Operation::InvokeAsync))
 }
 
 fn request(call: &Call<'_>, input: InvocationRequest, target: &Target) -> Result<Request, ApiError> {
@@ -76,8 +100,11 @@ fn answer(response: Response) -> EncodedResponse {
         executed_version: Some(response.executed_version),
         durable_execution_arn: None,
     };
-    let mut encoded = output.encode(Operation::Invoke);
-    if let Ok(trace_id) = HeaderValue::try_from(response.trace_id) {
+    traced(output.encode(Operation::Invoke), response.trace_id)
+}
+
+fn traced(mut encoded: EncodedResponse, trace_id: String) -> EncodedResponse {
+    if let Ok(trace_id) = HeaderValue::try_from(trace_id) {
         encoded.headers.push((TRACE_ID, trace_id));
     }
     encoded

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use firelet_api::{ApiError, EncodedResponse, ErrorKind, route};
+use firelet_api::{ApiError, EncodedResponse, ErrorKind, Operation, route};
 use firelet_control::Control;
-use firelet_invoke::Invoker;
+use firelet_invoke::{Invoker, Queue};
 use firelet_telemetry::Logs;
 use firelet_types::{Clock, Ids, RequestId};
 use http::header::HOST;
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::audience::Audience;
-use crate::body::{self, Answer};
+use crate::body::{self, Answer, Kind};
 use crate::dispatch::Call;
 use crate::error::from_auth;
 use crate::{dispatch, internal, invocation};
@@ -44,7 +44,9 @@ pub struct Services {
     /// The control plane.
     pub control: Arc<Control>,
     /// The invocations.
-    pub invoker: Invoker,
+    pub invoker: Arc<Invoker>,
+    /// The asynchronous ones.
+    pub queue: Queue,
     /// The functions' logs.
     pub logs: Logs,
     /// Where request ids come from.
@@ -158,7 +160,7 @@ impl Services {
         if !operation.implemented() {
             return Err(ApiError::not_implemented(operation));
         }
-        let body = body::read(operation, body).await?;
+        let body = body::read(Kind::of(operation, &parts.headers), body).await?;
         let base_url = base_url(&parts);
         let call = Call {
             request_id,
@@ -168,10 +170,11 @@ impl Services {
             body,
             base_url,
         };
-        if operation == firelet_api::Operation::Invoke {
-            return invocation::invoke(self, call).await;
+        match operation {
+            Operation::Invoke => invocation::invoke(self, call).await,
+            Operation::InvokeAsync => invocation::invoke_async(self, call).await,
+            _ => dispatch::call(&self.control, call).await,
         }
-        dispatch::call(&self.control, call).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! The synchronous invocation.
+//! One run of a function: the synchronous invocation, and each try of an asynchronous one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +58,35 @@ pub struct Request {
     pub wants_log_tail: bool,
 }
 
+/// How a caller invokes a function: what the largest payload is, and how a refusal of a larger one names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvocationType {
+    /// The caller waits for the answer.
+    RequestResponse,
+    /// The event is queued.
+    Event,
+}
+
+impl InvocationType {
+    /// Bytes of the largest payload.
+    #[must_use]
+    pub const fn payload_bytes(self) -> usize {
+        match self {
+            Self::RequestResponse => limits::REQUEST_PAYLOAD_BYTES,
+            Self::Event => limits::EVENT_PAYLOAD_BYTES,
+        }
+    }
+}
+
+impl std::fmt::Display for InvocationType {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::RequestResponse => "RequestResponse",
+            Self::Event => "Event",
+        })
+    }
+}
+
 /// What the function answered.
 #[derive(Debug)]
 pub struct Response {
@@ -83,12 +112,15 @@ pub enum Error {
     #[error("Could not parse request body into json: Could not parse payload into json: {0}")]
     InvalidPayload(String),
     /// The payload is too large.
-    #[error("{size} byte payload is too large for the RequestResponse invocation type (limit {limit} bytes)")]
+    #[error(
+        "{size} byte payload is too large for the {invocation_type} invocation type (limit {} bytes)",
+        invocation_type.payload_bytes()
+    )]
     PayloadTooLarge {
         /// Bytes of the payload.
         size: u64,
-        /// Bytes allowed.
-        limit: usize,
+        /// How the function was invoked.
+        invocation_type: InvocationType,
     },
     /// The function keeps tenants apart, and the caller named none.
     #[error(
@@ -128,6 +160,15 @@ pub enum Error {
     /// Environments ended one after the other before they took the invocation.
     #[error("execution environments of function {0} end before they take an invocation")]
     Undelivered(FunctionName),
+    /// An asynchronous invocation could not be stored.
+    #[error("cannot queue an invocation of function {function}")]
+    Queue {
+        /// The function.
+        function: FunctionName,
+        /// What failed.
+        #[source]
+        source: firelet_store::Error,
+    },
     /// The store could not be read.
     #[error("cannot look up function {function}")]
     Store {
@@ -176,17 +217,15 @@ impl Invoker {
     ///
     /// When the function was not run; an error of the function itself is a [`Response`].
     pub async fn invoke(&self, mut request: Request) -> Result<Response, Error> {
-        let arn = FunctionArn {
-            scope: request.scope.clone(),
-            name: request.name.clone(),
-            qualifier: request.qualifier.clone(),
-        };
-        let mut route = self.invocable(&arn).await?;
-        check_tenant(&route.function.definition, request.tenant.as_ref())?;
-        if let Some(tenant) = &request.tenant {
-            route.group = self.routing.pool().group_of_tenant(&route.function, tenant);
-        }
-        request.payload = self.check_payload(request.payload)?;
+        let (arn, route) = self.route(&request).await?;
+        request.payload = Self::check_payload(request.payload, InvocationType::RequestResponse)?;
+        let slot = route.share.slot().await?;
+        self.run(route, request, arn, slot).await
+    }
+
+    /// Runs the function for an event that was accepted, whose payload was checked then.
+    pub(crate) async fn deliver(&self, request: Request) -> Result<Response, Error> {
+        let (arn, route) = self.route(&request).await?;
         let slot = route.share.slot().await?;
         self.run(route, request, arn, slot).await
     }
@@ -200,13 +239,34 @@ impl Invoker {
         let arn = FunctionArn { scope: request.scope, name: request.name, qualifier: request.qualifier };
         let route = self.invocable(&arn).await?;
         check_tenant(&route.function.definition, request.tenant.as_ref())?;
-        self.check_payload(request.payload).map(drop)
+        Self::check_payload(request.payload, InvocationType::RequestResponse).map(drop)
     }
 
-    fn check_payload(&self, payload: Bytes) -> Result<Bytes, Error> {
-        let limit = limits::REQUEST_PAYLOAD_BYTES;
-        if payload.len() > limit {
-            return Err(Error::PayloadTooLarge { size: payload.len() as u64, limit });
+    /// Whether an event for `arn` can be accepted: there is such a version, and it wants the tenant. Its state is looked
+    /// at when the event is delivered.
+    pub(crate) fn check_known(&self, arn: &FunctionArn, tenant: Option<&TenantId>) -> Result<(), Error> {
+        check_tenant(&self.find(arn)?.function.definition, tenant)
+    }
+
+    /// The environments that serve a request, those of its tenant if it names one.
+    async fn route(&self, request: &Request) -> Result<(FunctionArn, Route), Error> {
+        let arn = FunctionArn {
+            scope: request.scope.clone(),
+            name: request.name.clone(),
+            qualifier: request.qualifier.clone(),
+        };
+        let mut route = self.invocable(&arn).await?;
+        check_tenant(&route.function.definition, request.tenant.as_ref())?;
+        if let Some(tenant) = &request.tenant {
+            route.group = self.routing.pool().group_of_tenant(&route.function, tenant);
+        }
+        Ok((arn, route))
+    }
+
+    /// The event that a function gets for `payload`.
+    pub(crate) fn check_payload(payload: Bytes, invocation_type: InvocationType) -> Result<Bytes, Error> {
+        if payload.len() > invocation_type.payload_bytes() {
+            return Err(Error::PayloadTooLarge { size: payload.len() as u64, invocation_type });
         }
         let event = if payload.len() > LARGE_PAYLOAD {
             tokio::task::block_in_place(|| payload::event(payload))

@@ -5,9 +5,11 @@
 mod concurrency;
 mod invoker;
 mod payload;
+mod queue;
 mod routing;
 mod trace;
 
 pub use firelet_pool::{CodeError, LeaseError};
 
-pub use invoker::{Error, Invoker, Options, Request, Response};
+pub use invoker::{Error, InvocationType, Invoker, Options, Request, Response};
+pub use queue::{Accepted, Queue, QueueOptions, QueueService};

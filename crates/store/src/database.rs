@@ -19,7 +19,16 @@ use crate::changes::Changes;
 use crate::error::Error;
 
 use reader::Readers;
-use writer::Writer;
+use writer::{Subject, Writer};
+
+/// Who hears of commits: those of events do not disturb whoever keeps look-ups of the rest.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    /// Commits that changed anything else.
+    pub(crate) records: Arc<Changes>,
+    /// Commits that changed events.
+    pub(crate) events: Arc<Changes>,
+}
 
 #[derive(Debug)]
 pub(crate) struct Database {
@@ -28,10 +37,10 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn open(path: &Path, changes: Arc<Changes>) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path, counts: Counts) -> Result<Self, Error> {
         let mut connection = writer::connect(path)?;
         migration::migrate(&mut connection, path)?;
-        let writer = Writer::start(connection, changes)?;
+        let writer = Writer::start(connection, counts)?;
         Ok(Self { writer, readers: Readers::new(path) })
     }
 
@@ -47,6 +56,16 @@ impl Database {
         E: From<Error> + Send + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        self.writer.write(operation).await
+        self.writer.write(Subject::Records, operation).await
+    }
+
+    /// Like [`Self::write`], for an operation that changes events and nothing else.
+    pub(crate) async fn write_events<T, E, F>(&self, operation: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.writer.write(Subject::Events, operation).await
     }
 }

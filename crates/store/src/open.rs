@@ -12,8 +12,9 @@ use crate::blob::Blobs;
 use crate::changes::Changes;
 use crate::code_signing::CodeSigningConfigs;
 use crate::data_directory::DataDirectory;
-use crate::database::Database;
+use crate::database::{Counts, Database};
 use crate::error::Error;
+use crate::event::Events;
 use crate::function::Functions;
 use crate::layer::Layers;
 use crate::mapping::Mappings;
@@ -32,6 +33,7 @@ pub struct Store {
     layers: Layers,
     mappings: Mappings,
     code_signing_configs: CodeSigningConfigs,
+    events: Events,
     blobs: Blobs,
     changes: Arc<Changes>,
     // Last, so that the lock is given back after the database is closed.
@@ -46,13 +48,16 @@ impl Store {
     pub fn open(options: &Options) -> Result<Self, Error> {
         let directory = DataDirectory::open(&options.data_directory)?;
         let changes = Arc::new(Changes::new());
-        let database = Arc::new(Database::open(&directory.database(), Arc::clone(&changes))?);
+        let counts = Counts { records: Arc::clone(&changes), events: Arc::new(Changes::new()) };
+        let events = Arc::clone(&counts.events);
+        let database = Arc::new(Database::open(&directory.database(), counts)?);
         let blobs = Blobs::local(&directory.blobs(), Arc::clone(&database))?;
         let layers = Layers::new(Arc::clone(&database));
         let mappings = Mappings::new(Arc::clone(&database));
         let code_signing_configs = CodeSigningConfigs::new(Arc::clone(&database));
+        let events = Events::new(Arc::clone(&database), events);
         let functions = Functions::new(database);
-        Ok(Self { functions, layers, mappings, code_signing_configs, blobs, changes, directory })
+        Ok(Self { functions, layers, mappings, code_signing_configs, events, blobs, changes, directory })
     }
 
     /// Functions with their versions and tags.
@@ -79,13 +84,19 @@ impl Store {
         &self.code_signing_configs
     }
 
+    /// Asynchronous invocations that have not ended.
+    #[must_use]
+    pub const fn events(&self) -> &Events {
+        &self.events
+    }
+
     /// Deployment packages by their digest.
     #[must_use]
     pub const fn blobs(&self) -> &Blobs {
         &self.blobs
     }
 
-    /// The count of commits and the signal that follows it.
+    /// The count of commits that changed anything but events, and the signal that follows it.
     #[must_use]
     pub fn changes(&self) -> &Changes {
         &self.changes

@@ -9,18 +9,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use firelet_types::{CodeSha256, Ids, LayerArn, MappingId, Qualifier, Timestamp};
+use firelet_types::{CodeSha256, Ids, LayerArn, MappingId, Qualifier, RequestId, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::code_signing::{CodeSigningConfigs, CodeSigningDefinition, CodeSigningEntry};
 use crate::database::{Database, watch};
 use crate::definition::{Code, Layer};
+use crate::event::{EventId, NewEvent, Progress};
 use crate::function::tests::{record, scope};
 use crate::function::{Alias, Entry, EventInvokeConfig, Listing, PolicyResource, RuntimeUpdate};
 use crate::layer::{LayerDefinition, LayerEntry, LayerFilter, LayerPolicy};
 use crate::mapping::{Editor, EventSource, Mapping, MappingState, Rest, Selection, Settings};
-use crate::{Blobs, Definition, Error, FunctionVersion, Functions, Layers, Mappings, Version};
+use crate::{
+    Blobs, Changes, Definition, Error, Events, FunctionVersion, Functions, Layers, Mappings, Version,
+};
 
 /// Steps of plans that read more than what is wanted, and why each may.
 const ALLOWED: [(&str, &str); 5] = [
@@ -120,6 +123,11 @@ async fn run_everything(database: &Arc<Database>, folder: &Path) {
     run_mappings(&Mappings::new(Arc::clone(database))).await;
     run_code_signing(&CodeSigningConfigs::new(Arc::clone(database)), &Functions::new(Arc::clone(database)))
         .await;
+    run_events(
+        &Events::new(Arc::clone(database), Arc::new(Changes::new())),
+        &Functions::new(Arc::clone(database)),
+    )
+    .await;
     let blobs = Blobs::local(folder, Arc::clone(database)).unwrap();
     blobs.put(Bytes::from_static(b"a")).await.unwrap();
 }
@@ -216,6 +224,28 @@ async fn run_layers(layers: &Layers) {
     layers.versions(&layer_arn(), &LayerFilter::default(), None, 10).unwrap();
     let delete = |entry: &mut LayerEntry<'_>| entry.delete_version(1);
     layers.update::<_, Error, _>(&layer_arn(), delete).await.unwrap();
+}
+
+async fn run_events(events: &Events, functions: &Functions) {
+    let put = |entry: &mut Entry<'_>| entry.put(&record("queued", Version::Latest, 10));
+    functions.update::<_, Error, _>(&scope(), &"queued".parse().unwrap(), put).await.unwrap();
+    let event = NewEvent {
+        scope: scope(),
+        function: "queued".parse().unwrap(),
+        qualifier: None,
+        request_id: RequestId::new(&Ids::system()),
+        accepted: now(),
+        tenant: None,
+        trace_header: None,
+        payload: Bytes::from_static(b"{}"),
+    };
+    assert!(events.put(event).await.unwrap());
+    let (last, lanes) = events.lanes().unwrap();
+    events.arrivals(EventId(0)).unwrap();
+    events.waiting(lanes[0], 10).unwrap();
+    events.get(last).unwrap().unwrap();
+    events.postpone(last, Progress::default(), now()).await.unwrap();
+    events.end(last, None).await.unwrap();
 }
 
 async fn run_mappings(mappings: &Mappings) {

@@ -19,6 +19,14 @@ pub const LAYERS_PER_PAGE: usize = 50;
 pub const POLICY_BYTES: usize = 20_480;
 /// Bytes of a synchronous request payload.
 pub const REQUEST_PAYLOAD_BYTES: usize = 6_291_456;
+/// Bytes of an asynchronous request payload.
+pub const EVENT_PAYLOAD_BYTES: usize = 1_048_576;
+/// Bytes of the payload of InvokeAsync, which did not get the larger limit.
+pub const INVOKE_ASYNC_PAYLOAD_BYTES: usize = 262_144;
+/// How often an asynchronous invocation is tried again, unless configured.
+pub const EVENT_RETRIES: u32 = 2;
+/// How old an asynchronous invocation may become, unless configured.
+pub const EVENT_AGE: Duration = Duration::from_secs(21_600);
 /// Bytes of a synchronous response payload: 6 MiB and 100 bytes.
 pub const RESPONSE_PAYLOAD_BYTES: usize = 6_291_556;
 /// Bytes of a zip that is uploaded with the request.

@@ -421,20 +421,21 @@ impl Operation {
             Self::GetFunctionRecursionConfig | Self::GetFunctionUrlConfig |
             Self::GetLayerVersion | Self::GetLayerVersionByArn |
             Self::GetLayerVersionPolicy | Self::GetPolicy |
-            Self::GetRuntimeManagementConfig | Self::Invoke | Self::ListAliases |
-            Self::ListCodeSigningConfigs | Self::ListEventSourceMappings |
-            Self::ListFunctionEventInvokeConfigs | Self::ListFunctionUrlConfigs |
-            Self::ListFunctions | Self::ListFunctionsByCodeSigningConfig |
-            Self::ListLayerVersions | Self::ListLayers | Self::ListTags |
-            Self::ListVersionsByFunction | Self::PublishLayerVersion |
-            Self::PublishVersion | Self::PutFunctionCodeSigningConfig |
-            Self::PutFunctionConcurrency | Self::PutFunctionEventInvokeConfig |
-            Self::PutFunctionRecursionConfig | Self::PutRuntimeManagementConfig |
-            Self::RemoveLayerVersionPermission | Self::RemovePermission |
-            Self::TagResource | Self::UntagResource | Self::UpdateAlias |
-            Self::UpdateCodeSigningConfig | Self::UpdateEventSourceMapping |
-            Self::UpdateFunctionCode | Self::UpdateFunctionConfiguration |
-            Self::UpdateFunctionEventInvokeConfig | Self::UpdateFunctionUrlConfig
+            Self::GetRuntimeManagementConfig | Self::Invoke | Self::InvokeAsync |
+            Self::ListAliases | Self::ListCodeSigningConfigs |
+            Self::ListEventSourceMappings | Self::ListFunctionEventInvokeConfigs |
+            Self::ListFunctionUrlConfigs | Self::ListFunctions |
+            Self::ListFunctionsByCodeSigningConfig | Self::ListLayerVersions |
+            Self::ListLayers | Self::ListTags | Self::ListVersionsByFunction |
+            Self::PublishLayerVersion | Self::PublishVersion |
+            Self::PutFunctionCodeSigningConfig | Self::PutFunctionConcurrency |
+            Self::PutFunctionEventInvokeConfig | Self::PutFunctionRecursionConfig |
+            Self::PutRuntimeManagementConfig | Self::RemoveLayerVersionPermission |
+            Self::RemovePermission | Self::TagResource | Self::UntagResource |
+            Self::UpdateAlias | Self::UpdateCodeSigningConfig |
+            Self::UpdateEventSourceMapping | Self::UpdateFunctionCode |
+            Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig |
+            Self::UpdateFunctionUrlConfig
         )
     }
 }

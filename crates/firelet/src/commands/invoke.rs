@@ -29,6 +29,9 @@ pub(crate) struct InvokeArguments {
     /// Print the end of the log as well.
     #[arg(long, short)]
     log: bool,
+    /// Queue the invocation and print its request id, rather than wait for the answer.
+    #[arg(long, conflicts_with = "log")]
+    r#async: bool,
     #[command(flatten)]
     endpoint: Endpoint,
 }
@@ -44,6 +47,9 @@ async fn invoke(arguments: &InvokeArguments) -> anyhow::Result<ExitCode> {
     if arguments.log {
         headers.insert("x-amz-log-type", HeaderValue::from_static("Tail"));
     }
+    if arguments.r#async {
+        headers.insert("x-amz-invocation-type", HeaderValue::from_static("Event"));
+    }
     let response =
         client::send(&arguments.endpoint, Method::POST, &path, headers, payload(arguments)?).await?;
     let (status, headers) = (response.status(), response.headers().clone());
@@ -55,10 +61,14 @@ async fn invoke(arguments: &InvokeArguments) -> anyhow::Result<ExitCode> {
         std::io::stderr().write_all(&log)?;
     }
     let mut output = std::io::stdout().lock();
-    output.write_all(&body)?;
+    output.write_all(if arguments.r#async { request_id(&headers) } else { &body })?;
     output.write_all(b"\n")?;
     let has_failed = headers.contains_key("x-amz-function-error");
     Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn request_id(headers: &HeaderMap) -> &[u8] {
+    headers.get("x-amzn-requestid").map_or(b"", HeaderValue::as_bytes)
 }
 
 fn payload(arguments: &InvokeArguments) -> anyhow::Result<Bytes> {

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use super::*;
 
 fn open(folder: &tempfile::TempDir) -> Database {
-    Database::open(&folder.path().join("test.db"), Arc::new(Changes::new())).unwrap()
+    let counts = Counts { records: Arc::new(Changes::new()), events: Arc::new(Changes::new()) };
+    Database::open(&folder.path().join("test.db"), counts).unwrap()
 }
 
 fn change(connection: &Connection, statement: &str) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
-use super::{Database, migration, reader::Readers, writer, writer::Writer};
+use super::{Counts, Database, migration, reader::Readers, writer, writer::Writer};
 use crate::changes::Changes;
 
 /// The texts of the statements that ran.
@@ -19,7 +19,8 @@ pub(crate) fn open(path: &Path, seen: &Statements) -> Database {
     let mut connection = writer::connect(path).unwrap();
     migration::migrate(&mut connection, path).unwrap();
     watch(&mut connection, seen);
-    let writer = Writer::start(connection, Arc::new(Changes::new())).unwrap();
+    let counts = Counts { records: Arc::new(Changes::new()), events: Arc::new(Changes::new()) };
+    let writer = Writer::start(connection, counts).unwrap();
     let readers = Readers::new(path);
     let mut connection = readers.connect().unwrap();
     watch(&mut connection, seen);

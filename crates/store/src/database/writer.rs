@@ -5,15 +5,15 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::changes::Changes;
 use crate::error::Error;
+
+use super::Counts;
 
 /// Operations that may wait for the writer; callers beyond that wait for a place.
 const QUEUE: usize = 1_024;
@@ -42,6 +42,15 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map(|_| ())
 }
 
+/// What an operation changes, and so who hears of its commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// Events and nothing else.
+    Events,
+    /// Anything else.
+    Records,
+}
+
 /// What became of an operation inside the transaction.
 enum Outcome {
     Applied,
@@ -51,11 +60,13 @@ enum Outcome {
 /// One waiting operation, with its result type hidden.
 trait Job: Send {
     fn run(&mut self, connection: &Connection) -> Outcome;
+    fn subject(&self) -> Subject;
     /// Sends the result; `lost` says why the transaction that held it was rolled back, if it was.
     fn answer(self: Box<Self>, lost: Option<&str>);
 }
 
 struct Write<T, E, F> {
+    subject: Subject,
     operation: Option<F>,
     result: Option<Result<T, E>>,
     caller: oneshot::Sender<Result<T, E>>,
@@ -78,6 +89,10 @@ where
         }
     }
 
+    fn subject(&self) -> Subject {
+        self.subject
+    }
+
     fn answer(self: Box<Self>, lost: Option<&str>) {
         let result = match (self.result, lost) {
             (Some(Ok(_)), Some(reason)) => Err(Error::RolledBack { reason: reason.to_owned() }.into()),
@@ -96,23 +111,23 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, changes: Arc<Changes>) -> Result<Self, Error> {
+    pub(super) fn start(connection: Connection, counts: Counts) -> Result<Self, Error> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(&connection, jobs, &changes))
+            .spawn(move || serve(&connection, jobs, &counts))
             .map_err(Error::file("start the thread that writes", Path::new("firelet.db")))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    pub(super) async fn write<T, E, F>(&self, operation: F) -> Result<T, E>
+    pub(super) async fn write<T, E, F>(&self, subject: Subject, operation: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let job = Box::new(Write { operation: Some(operation), result: None, caller });
+        let job = Box::new(Write { subject, operation: Some(operation), result: None, caller });
         let queue = self.queue.as_ref().ok_or(Error::Closed)?;
         queue.send(job).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
@@ -129,7 +144,7 @@ impl Drop for Writer {
     }
 }
 
-fn serve(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, changes: &Changes) {
+fn serve(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, counts: &Counts) {
     while let Some(first) = jobs.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP {
@@ -138,9 +153,13 @@ fn serve(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, change
         }
         let applied = commit_group(connection, &mut group);
         let lost = match applied {
-            Ok(0) => None,
-            Ok(_) => {
-                changes.committed();
+            Ok(applied) => {
+                if applied.contains(&Subject::Records) {
+                    counts.records.committed();
+                }
+                if applied.contains(&Subject::Events) {
+                    counts.events.committed();
+                }
                 None
             }
             Err(error) => {
@@ -154,10 +173,13 @@ fn serve(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, change
     }
 }
 
-/// Runs the group in one transaction and commits it; answers how many operations changed something.
+/// Runs the group in one transaction and commits it; answers what the operations changed.
 ///
 /// SQLite may end the transaction by itself, for example on a full disk; then nothing of the group is stored.
-fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<usize, rusqlite::Error> {
+fn commit_group(
+    connection: &Connection,
+    group: &mut [Box<dyn Job>],
+) -> Result<Vec<Subject>, rusqlite::Error> {
     execute(connection, "BEGIN IMMEDIATE")?;
     let outcome = run_group(connection, group).and_then(|applied| {
         execute(connection, "COMMIT")?;
@@ -169,12 +191,12 @@ fn commit_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<u
     outcome
 }
 
-fn run_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<usize, rusqlite::Error> {
-    let mut applied = 0;
+fn run_group(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<Vec<Subject>, rusqlite::Error> {
+    let mut applied = Vec::new();
     for job in group {
         execute(connection, "SAVEPOINT operation")?;
         match job.run(connection) {
-            Outcome::Applied => applied += 1,
+            Outcome::Applied => applied.push(job.subject()),
             Outcome::Refused => execute(connection, "ROLLBACK TO operation")?,
         }
         execute(connection, "RELEASE operation")?;

@@ -6,6 +6,7 @@ use firelet_types::{FunctionName, LayerVersionArn, Qualifier, Scope, VersionNumb
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::error::Error;
+use crate::event;
 use crate::layer::{self, LayerVersion};
 
 use super::row::{self, COLUMNS, FunctionRow, Status};
@@ -170,12 +171,16 @@ impl<'a> Entry<'a> {
         self.execute("DELETE FROM version WHERE function = ?1 AND number = ?2", params![function, number])
     }
 
-    /// Deletes the function with its versions, aliases, URLs and tags; without effect if there is none.
+    /// Deletes the function with its versions, aliases, URLs, tags and waiting events; without effect if there is none.
     ///
     /// # Errors
     /// When the database refuses it.
     pub fn delete(&mut self) -> Result<(), Error> {
         let Some(function) = self.function.take() else { return Ok(()) };
+        let events = event::drop_all(self.connection, function.id)?;
+        if events > 0 {
+            tracing::warn!(function = %self.name, events, "asynchronous invocations are dropped with their function");
+        }
         self.execute("DELETE FROM function WHERE id = ?1", [function.id])
     }
 

@@ -67,7 +67,7 @@ fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<&'row str, Error> {
     row.get_ref(column).map_err(Error::corrupt("function"))?.as_str().map_err(Error::corrupt("function"))
 }
 
-pub(super) fn parse<T>(row: &Row<'_>, column: usize) -> Result<T, Error>
+pub(crate) fn parse<T>(row: &Row<'_>, column: usize) -> Result<T, Error>
 where
     T: std::str::FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -92,7 +92,7 @@ pub(super) fn decode_all(
     Ok(records)
 }
 
-pub(super) fn find_function(
+pub(crate) fn find_function(
     connection: &Connection,
     scope: &Scope,
     name: &FunctionName,

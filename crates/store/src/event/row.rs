@@ -1,0 +1,106 @@
+//! Rows to events.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use firelet_types::{Qualifier, Scope, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::Error;
+use crate::function::row::parse;
+
+use super::{Event, EventId, Lane, NewEvent, Progress, Waiting};
+
+const RECORD: &str = "event";
+
+/// The id of the youngest event.
+pub(super) fn last_id(connection: &Connection) -> Result<EventId, Error> {
+    let step = "read the end of the queue of events";
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(id) FROM event")
+        .map_err(Error::database(step))?
+        .query_row([], |row| row.get(0))
+        .map_err(Error::database(step))?;
+    Ok(EventId(last.unwrap_or(0)))
+}
+
+/// The functions with events. Goes from one function to the next, past all events of each.
+pub(super) fn lanes(connection: &Connection) -> Result<Vec<Lane>, Error> {
+    let step = "list the functions with events";
+    let mut next = connection
+        .prepare_cached("SELECT min(function) FROM event WHERE function > ?1")
+        .map_err(Error::database(step))?;
+    let mut lanes = Vec::new();
+    let mut last = i64::MIN;
+    while let Some(function) =
+        next.query_row([last], |row| row.get::<_, Option<i64>>(0)).map_err(Error::database(step))?
+    {
+        lanes.push(Lane(function));
+        last = function;
+    }
+    Ok(lanes)
+}
+
+/// The functions with events accepted after `seen`, and the last of these.
+pub(super) fn arrivals(connection: &Connection, seen: EventId) -> Result<(EventId, Vec<Lane>), Error> {
+    let step = "list new events";
+    let mut statement = connection
+        .prepare_cached("SELECT id, function FROM event WHERE id > ?1 ORDER BY id")
+        .map_err(Error::database(step))?;
+    let mut rows = statement.query([seen.0]).map_err(Error::database(step))?;
+    let (mut last, mut lanes) = (seen, BTreeSet::new());
+    while let Some(row) = rows.next().map_err(Error::database(step))? {
+        last = EventId(row.get(0).map_err(Error::database(step))?);
+        lanes.insert(Lane(row.get(1).map_err(Error::database(step))?));
+    }
+    Ok((last, lanes.into_iter().collect()))
+}
+
+pub(super) fn waiting(connection: &Connection, lane: Lane, limit: usize) -> Result<Vec<Waiting>, Error> {
+    let step = "list waiting events";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached("SELECT due, id FROM event WHERE function = ?1 ORDER BY due, id LIMIT ?2")
+        .map_err(Error::database(step))?
+        .query_map(params![lane.0, limit], |row| {
+            Ok(Waiting { due: Timestamp::from_millis(row.get(0)?), id: EventId(row.get(1)?) })
+        })
+        .map_err(Error::database(step))?
+        .collect::<Result<_, _>>()
+        .map_err(Error::database(step))
+}
+
+pub(super) fn find(connection: &Connection, id: EventId) -> Result<Option<Event>, Error> {
+    let step = "read an event";
+    connection
+        .prepare_cached(
+            "SELECT account, region, name, qualifier, request_id, accepted, tenant, trace_header, invocations,
+                 setbacks, payload
+             FROM event JOIN function ON function.id = event.function WHERE event.id = ?1",
+        )
+        .map_err(Error::database(step))?
+        .query_row([id.0], |row| Ok(decode(row)))
+        .optional()
+        .map_err(Error::database(step))?
+        .transpose()
+}
+
+fn decode(row: &Row<'_>) -> Result<Event, Error> {
+    let corrupt = || Error::corrupt(RECORD);
+    let qualifier: Option<String> = row.get(3).map_err(corrupt())?;
+    let tenant: Option<String> = row.get(6).map_err(corrupt())?;
+    let payload: Vec<u8> = row.get(10).map_err(corrupt())?;
+    let accepted = NewEvent {
+        scope: Scope { account: parse(row, 0)?, region: parse(row, 1)? },
+        function: parse(row, 2)?,
+        qualifier: qualifier.as_deref().map(Qualifier::from),
+        request_id: parse(row, 4)?,
+        accepted: Timestamp::from_millis(row.get(5).map_err(corrupt())?),
+        tenant: tenant.as_deref().map(str::parse).transpose().map_err(Error::corrupt(RECORD))?,
+        trace_header: row.get(7).map_err(corrupt())?,
+        payload: Bytes::from(payload),
+    };
+    let progress =
+        Progress { invocations: row.get(8).map_err(corrupt())?, setbacks: row.get(9).map_err(corrupt())? };
+    Ok(Event { accepted, progress })
+}
