@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use firelet_types::{CodeSha256, Ids, LayerArn, MappingId, Qualifier, RequestId, Timestamp};
+use firelet_types::{CodeSha256, FunctionUrlId, Ids, LayerArn, MappingId, Qualifier, RequestId, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -18,7 +18,10 @@ use crate::database::{Database, watch};
 use crate::definition::{Code, Layer};
 use crate::event::{EventId, NewEvent, Progress};
 use crate::function::tests::{record, scope};
-use crate::function::{Alias, Entry, EventInvokeConfig, Listing, PolicyResource, RuntimeUpdate};
+use crate::function::{
+    Alias, Entry, EventInvokeConfig, FunctionUrlConfig, FunctionUrlDefinition, InvokeMode, Listing,
+    PolicyResource, RuntimeUpdate, UrlAuthentication,
+};
 use crate::layer::{LayerDefinition, LayerEntry, LayerFilter, LayerPolicy};
 use crate::mapping::{Editor, EventSource, Mapping, MappingState, Rest, Selection, Settings};
 use crate::{
@@ -161,7 +164,9 @@ async fn run_functions(functions: &Functions) {
     functions.policy(&scope(), &name, &PolicyResource::Function).unwrap();
     functions.event_invoke_config(&scope(), &name, &Qualifier::Latest).unwrap();
     functions.event_invoke_configs(&scope(), &name, None, 10).unwrap();
+    functions.function_url_configs(&scope(), &name, None, 10).unwrap();
     let delete = |entry: &mut Entry<'_>| -> Result<(), Error> {
+        entry.delete_function_url_config(None)?;
         entry.delete_version(1)?;
         entry.delete_alias("live")?;
         entry.delete()
@@ -202,7 +207,20 @@ fn change_names(entry: &mut Entry<'_>) -> Result<(), Error> {
         on_failure: None,
     };
     entry.put_event_invoke_config(&config)?;
-    entry.event_invoke_config(&Qualifier::Latest).map(drop)
+    entry.event_invoke_config(&Qualifier::Latest)?;
+    change_url(entry)
+}
+
+fn change_url(entry: &mut Entry<'_>) -> Result<(), Error> {
+    let definition = FunctionUrlDefinition {
+        authentication: UrlAuthentication::None,
+        invoke_mode: InvokeMode::Buffered,
+        cors: None,
+    };
+    let id = FunctionUrlId::new(&Ids::system());
+    let config = FunctionUrlConfig { alias: None, id, created: now(), last_modified: now(), definition };
+    entry.put_function_url_config(&config)?;
+    entry.function_url_config(None).map(drop)
 }
 
 async fn run_layers(layers: &Layers) {
