@@ -61,10 +61,7 @@ fn definition(record: &FunctionVersion) -> model::FunctionConfiguration {
             PackageType::Zip => model::PackageType::Zip,
             PackageType::Image => model::PackageType::Image,
         }),
-        architectures: Some(vec![match definition.architecture {
-            Architecture::X86_64 => model::Architecture::X86_64,
-            Architecture::Arm64 => model::Architecture::Arm64,
-        }]),
+        architectures: Some(vec![architecture(definition.architecture)]),
         ephemeral_storage: Some(model::EphemeralStorage {
             size: integer(definition.ephemeral_storage_megabytes),
         }),
@@ -79,11 +76,9 @@ fn with_status(
     configuration: model::FunctionConfiguration,
     record: &FunctionVersion,
 ) -> model::FunctionConfiguration {
-    let (state, state_reason) = match &record.state {
-        State::Pending(reason) => (model::State::Pending, Some(reason)),
-        State::Active => (model::State::Active, None),
-        State::Inactive(reason) => (model::State::Inactive, Some(reason)),
-        State::Failed(reason) => (model::State::Failed, Some(reason)),
+    let state_reason = match &record.state {
+        State::Pending(reason) | State::Inactive(reason) | State::Failed(reason) => Some(reason),
+        State::Active => None,
     };
     let (update, update_reason) = match &record.last_update {
         None => (None, None),
@@ -93,7 +88,7 @@ fn with_status(
     };
     let runtime = record.definition.runtime.as_deref();
     model::FunctionConfiguration {
-        state: Some(state),
+        state: Some(state(&record.state)),
         state_reason: state_reason.map(|reason| reason.text.clone()),
         state_reason_code: state_reason.and_then(|reason| reason.code.parse().ok()),
         last_update_status: update,
@@ -104,6 +99,24 @@ fn with_status(
             error: None,
         }),
         ..configuration
+    }
+}
+
+/// The state in the words of the API.
+pub(crate) const fn state(state: &State) -> model::State {
+    match state {
+        State::Pending(_) => model::State::Pending,
+        State::Active => model::State::Active,
+        State::Inactive(_) => model::State::Inactive,
+        State::Failed(_) => model::State::Failed,
+    }
+}
+
+/// The instruction set in the words of the API.
+pub(crate) const fn architecture(architecture: Architecture) -> model::Architecture {
+    match architecture {
+        Architecture::X86_64 => model::Architecture::X86_64,
+        Architecture::Arm64 => model::Architecture::Arm64,
     }
 }
 

@@ -7,6 +7,7 @@ use firelet_types::{CodeSha256, FunctionArn, FunctionName, Region};
 
 use crate::permission::PolicyError;
 
+use crate::capacity_provider::CapacityProviderError;
 use crate::code_signing::CodeSigningError;
 use crate::concurrency::ConcurrencyError;
 use crate::runtime_management::RuntimeManagementError;
@@ -107,6 +108,9 @@ pub enum Error {
     /// About an event source mapping.
     #[error(transparent)]
     Mapping(#[from] MappingError),
+    /// About a capacity provider.
+    #[error(transparent)]
+    CapacityProvider(#[from] CapacityProviderError),
     /// `ServiceException`: the store failed.
     #[error("{INTERNAL}")]
     Store(#[from] firelet_store::Error),

@@ -1,4 +1,4 @@
-//! The rules for functions and what hangs on them, for layers, code and event source mappings: what Lambda takes, what it
+//! The rules for functions and what hangs on them, for layers, code, event source mappings and capacity providers: what Lambda takes, what it
 //! refuses and in which words.
 //!
 //! A request comes in decoded and checked against the model, and leaves as the answer of the model or as an
@@ -12,6 +12,7 @@ pub mod quota;
 
 mod account;
 mod alias;
+mod capacity_provider;
 mod code_signing;
 mod concurrency;
 mod configuration;
@@ -36,6 +37,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 
+pub use capacity_provider::CapacityProviderError;
 pub use code_link::CodeDownload;
 pub use code_signing::CodeSigningError;
 pub use code_source::{CodeSource, CodeSourceError, CodeSourceOptions, Credentials};

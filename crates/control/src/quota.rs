@@ -16,6 +16,8 @@ pub struct Quotas {
     pub concurrent_executions: u32,
     /// Executions that reserved concurrency must leave to the functions without any.
     pub unreserved_concurrency_minimum: u32,
+    /// Capacity providers.
+    pub capacity_providers: u64,
     /// Bytes of the deployment packages of all versions.
     pub code_storage_bytes: u64,
     /// Bytes of a package that comes with the request.
@@ -61,10 +63,11 @@ enum Field {
     Large(fn(&mut Quotas) -> &mut u64),
 }
 
-const FIELDS: [(&str, Field); 9] = [
+const FIELDS: [(&str, Field); 10] = [
     ("functions", Field::Large(|quotas| &mut quotas.functions)),
     ("concurrent-executions", Field::Small(|quotas| &mut quotas.concurrent_executions)),
     ("unreserved-concurrency-minimum", Field::Small(|quotas| &mut quotas.unreserved_concurrency_minimum)),
+    ("capacity-providers", Field::Large(|quotas| &mut quotas.capacity_providers)),
     ("code-storage-bytes", Field::Large(|quotas| &mut quotas.code_storage_bytes)),
     ("zipped-code-bytes", Field::Large(|quotas| &mut quotas.zipped_bytes)),
     ("unzipped-code-bytes", Field::Large(|quotas| &mut quotas.unzipped_bytes)),
@@ -90,6 +93,7 @@ impl Default for Quotas {
             functions: 0,
             concurrent_executions: 0,
             unreserved_concurrency_minimum: 0,
+            capacity_providers: 0,
             code_storage_bytes: 0,
             zipped_bytes: 0,
             unzipped_bytes: 0,

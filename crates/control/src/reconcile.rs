@@ -1,5 +1,5 @@
-//! What a change left to be done: functions become active, updates come into effect, mappings come to rest or go,
-//! code that nothing names goes.
+//! What a change left to be done: functions become active, updates come into effect, mappings and capacity
+//! providers come to rest or go, code that nothing names goes.
 //!
 //! The loop looks at what is stored and takes no input, so that after a restart it goes on with what was left.
 
@@ -71,7 +71,7 @@ impl Control {
         let unsettled = self.store.functions().unsettled()?;
         let steps = unsettled.into_iter().map(|record| self.settle_one(record));
         let functions: Result<(), Error> = join_all(steps).await.into_iter().collect();
-        functions.and(self.settle_mappings().await)
+        functions.and(self.settle_mappings().await).and(self.settle_capacity_providers().await)
     }
 
     async fn settle_one(&self, seen: FunctionVersion) -> Result<(), Error> {

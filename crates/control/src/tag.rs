@@ -1,14 +1,16 @@
-//! Tags of functions, of event source mappings and of code signing configurations.
+//! Tags of functions, event source mappings, code signing configurations and capacity providers.
 
 use std::collections::BTreeMap;
 
 use firelet_api::model;
 use firelet_store::Version;
+use firelet_store::capacity_provider::CapacityProviderEditor;
 use firelet_store::code_signing::CodeSigningEntry;
 use firelet_store::function::Entry;
 use firelet_store::mapping::Editor;
-use firelet_types::{CodeSigningConfigId, MappingId, Qualifier, Scope, limits};
+use firelet_types::{CapacityProviderName, CodeSigningConfigId, MappingId, Qualifier, Scope, limits};
 
+use crate::capacity_provider;
 use crate::code_signing;
 use crate::control::Control;
 use crate::error::{Error, InvalidParameter, NotFound};
@@ -20,6 +22,7 @@ enum Taggable {
     Function(Target),
     Mapping { scope: Scope, id: MappingId },
     CodeSigningConfig { scope: Scope, id: CodeSigningConfigId },
+    CapacityProvider { scope: Scope, name: CapacityProviderName },
 }
 
 impl Control {
@@ -44,6 +47,9 @@ impl Control {
             }
             Taggable::CodeSigningConfig { scope, .. } => {
                 self.find_code_signing_config(&scope, &request.resource)?.definition.tags
+            }
+            Taggable::CapacityProvider { scope, .. } => {
+                self.find_capacity_provider(&scope, &request.resource)?.definition.tags
             }
         };
         Ok(model::ListTagsResponse { tags: Some(tags) })
@@ -109,7 +115,27 @@ impl Control {
                 };
                 self.store.code_signing_configs().update(&scope, &id, decide).await
             }
+            Taggable::CapacityProvider { scope, name } => {
+                self.change_capacity_provider_tags(scope, name, change).await
+            }
         }
+    }
+
+    async fn change_capacity_provider_tags(
+        &self,
+        scope: Scope,
+        name: CapacityProviderName,
+        change: impl FnOnce(&mut BTreeMap<String, String>) + Send + 'static,
+    ) -> Result<(), Error> {
+        let within = scope.clone();
+        let decide = move |editor: &mut CapacityProviderEditor<'_>| {
+            let found = editor.get(&name)?;
+            let mut provider = found.ok_or_else(|| capacity_provider::not_found(&within, &name))?;
+            change(&mut provider.definition.tags);
+            check(&provider.definition.tags)?;
+            Ok(editor.put(&provider)?)
+        };
+        self.store.capacity_providers().update(&scope, decide).await
     }
 
     async fn change_function_tags(
@@ -143,7 +169,6 @@ pub(crate) fn check(tags: &BTreeMap<String, String>) -> Result<(), Error> {
 
 /// The resource that an ARN names; nothing else that can have tags exists yet.
 fn taggable(scope: &Scope, resource: &str) -> Result<Taggable, Error> {
-    let arn = resource.to_owned();
     match resource.split(':').nth(5) {
         Some(mapping::RESOURCE) => match mapping::id_of_arn(scope, resource) {
             Some(id) => Ok(Taggable::Mapping { scope: scope.clone(), id }),
@@ -153,7 +178,10 @@ fn taggable(scope: &Scope, resource: &str) -> Result<Taggable, Error> {
             let id = code_signing::parse_arn(scope, resource)?;
             Ok(Taggable::CodeSigningConfig { scope: scope.clone(), id })
         }
-        Some("capacity-provider") => Err(NotFound::CapacityProvider { arn }.into()),
+        Some(capacity_provider::RESOURCE) => {
+            let name = capacity_provider::name(scope, resource)?;
+            Ok(Taggable::CapacityProvider { scope: scope.clone(), name })
+        }
         Some("network-connector") => Err(Error::Unsupported { feature: "network connectors" }),
         _ => function(scope, resource).map(Taggable::Function),
     }

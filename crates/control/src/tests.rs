@@ -4,6 +4,7 @@
 mod harness;
 
 mod alias;
+mod capacity_provider;
 mod code;
 mod code_signing;
 mod code_source;

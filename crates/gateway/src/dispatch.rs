@@ -70,6 +70,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::AddPermission => call.answer(control.add_permission(scope, call.decode()?).await),
         Operation::CreateAlias => call.answer(control.create_alias(scope, call.decode()?).await),
+        Operation::CreateCapacityProvider => {
+            call.answer(control.create_capacity_provider(scope, call.decode()?).await)
+        }
         Operation::CreateCodeSigningConfig => {
             call.answer(control.create_code_signing_config(scope, call.decode()?).await)
         }
@@ -81,6 +84,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.create_function_url_config(scope, call.decode()?).await)
         }
         Operation::DeleteAlias => call.done(control.delete_alias(scope, call.decode()?).await),
+        Operation::DeleteCapacityProvider => {
+            call.answer(control.delete_capacity_provider(scope, call.decode()?).await)
+        }
         Operation::DeleteCodeSigningConfig => {
             call.answer(control.delete_code_signing_config(scope, call.decode()?).await)
         }
@@ -105,6 +111,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.get_account_settings(scope, call.decode()?).await)
         }
         Operation::GetAlias => call.answer(control.get_alias(scope, call.decode()?).await),
+        Operation::GetCapacityProvider => {
+            call.answer(control.get_capacity_provider(scope, call.decode()?).await)
+        }
         Operation::GetCodeSigningConfig => {
             call.answer(control.get_code_signing_config(scope, call.decode()?).await)
         }
@@ -146,6 +155,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.get_runtime_management_config(scope, call.decode()?).await)
         }
         Operation::ListAliases => call.answer(control.list_aliases(scope, call.decode()?).await),
+        Operation::ListCapacityProviders => {
+            call.answer(control.list_capacity_providers(scope, call.decode()?).await)
+        }
         Operation::ListCodeSigningConfigs => {
             call.answer(control.list_code_signing_configs(scope, call.decode()?).await)
         }
@@ -157,6 +169,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::ListFunctionUrlConfigs => {
             call.answer(control.list_function_url_configs(scope, call.decode()?).await)
+        }
+        Operation::ListFunctionVersionsByCapacityProvider => {
+            call.answer(control.list_function_versions_by_capacity_provider(scope, call.decode()?).await)
         }
         Operation::ListFunctions => call.answer(control.list_functions(scope, call.decode()?).await),
         Operation::ListFunctionsByCodeSigningConfig => {
@@ -194,6 +209,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::TagResource => call.done(control.tag_resource(scope, call.decode()?).await),
         Operation::UntagResource => call.done(control.untag_resource(scope, call.decode()?).await),
         Operation::UpdateAlias => call.answer(control.update_alias(scope, call.decode()?).await),
+        Operation::UpdateCapacityProvider => {
+            call.answer(control.update_capacity_provider(scope, call.decode()?).await)
+        }
         Operation::UpdateCodeSigningConfig => {
             call.answer(control.update_code_signing_config(scope, call.decode()?).await)
         }

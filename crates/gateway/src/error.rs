@@ -6,8 +6,8 @@ use firelet_api::model::ThrottleReason;
 use firelet_api::{ApiError, ErrorKind};
 use firelet_auth::Error as AuthError;
 use firelet_control::{
-    CodeSigningError, ConcurrencyError, Error as ControlError, FunctionUrlError, LayerError, MappingError,
-    NotFound, PolicyError,
+    CapacityProviderError, CodeSigningError, ConcurrencyError, Error as ControlError, FunctionUrlError,
+    LayerError, MappingError, NotFound, PolicyError,
 };
 use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
 
@@ -62,6 +62,7 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
         ControlError::FunctionUrl(error) => function_url_kind(error),
         ControlError::Layer(error) => layer_kind(error),
         ControlError::Mapping(error) => of_mapping(error),
+        ControlError::CapacityProvider(error) => of_capacity_provider(error),
         ControlError::Store(source) => {
             log("the control plane", source);
             ErrorKind::ServiceException
@@ -117,6 +118,18 @@ const fn of_mapping(error: &MappingError) -> ErrorKind {
         MappingError::NotFound => ErrorKind::ResourceNotFoundException,
         MappingError::Duplicate(_) => ErrorKind::ResourceConflictException,
         MappingError::InUse { .. } => ErrorKind::ResourceInUseException,
+    }
+}
+
+const fn of_capacity_provider(error: &CapacityProviderError) -> ErrorKind {
+    match error {
+        CapacityProviderError::PolicyOfAuto | CapacityProviderError::PolicyMissing => {
+            ErrorKind::InvalidParameterValueException
+        }
+        CapacityProviderError::Exists { .. }
+        | CapacityProviderError::InUse { .. }
+        | CapacityProviderError::Deleting => ErrorKind::ResourceConflictException,
+        CapacityProviderError::Limit => ErrorKind::CapacityProviderLimitExceededException,
     }
 }
 

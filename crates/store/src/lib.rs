@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod blob;
+pub mod capacity_provider;
 pub mod changes;
 pub mod code_signing;
 pub mod definition;
@@ -23,6 +24,7 @@ mod open;
 mod plans;
 
 pub use blob::{Blob, Blobs};
+pub use capacity_provider::CapacityProviders;
 pub use changes::Changes;
 pub use code_signing::CodeSigningConfigs;
 pub use definition::Definition;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::blob::Blobs;
+use crate::capacity_provider::CapacityProviders;
 use crate::changes::Changes;
 use crate::code_signing::CodeSigningConfigs;
 use crate::data_directory::DataDirectory;
@@ -34,6 +35,7 @@ pub struct Store {
     mappings: Mappings,
     code_signing_configs: CodeSigningConfigs,
     events: Events,
+    capacity_providers: CapacityProviders,
     blobs: Blobs,
     changes: Arc<Changes>,
     // Last, so that the lock is given back after the database is closed.
@@ -56,8 +58,19 @@ impl Store {
         let mappings = Mappings::new(Arc::clone(&database));
         let code_signing_configs = CodeSigningConfigs::new(Arc::clone(&database));
         let events = Events::new(Arc::clone(&database), events);
+        let capacity_providers = CapacityProviders::new(Arc::clone(&database));
         let functions = Functions::new(database);
-        Ok(Self { functions, layers, mappings, code_signing_configs, events, blobs, changes, directory })
+        Ok(Self {
+            functions,
+            layers,
+            mappings,
+            code_signing_configs,
+            events,
+            capacity_providers,
+            blobs,
+            changes,
+            directory,
+        })
     }
 
     /// Functions with their versions and tags.
@@ -88,6 +101,12 @@ impl Store {
     #[must_use]
     pub const fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// Capacity providers.
+    #[must_use]
+    pub const fn capacity_providers(&self) -> &CapacityProviders {
+        &self.capacity_providers
     }
 
     /// Deployment packages by their digest.

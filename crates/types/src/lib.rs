@@ -5,6 +5,7 @@
 //! [`chance::Chance`] drawing random bits.
 
 pub mod arn;
+pub mod capacity_provider;
 pub mod chance;
 pub mod clock;
 pub mod digest;
@@ -16,6 +17,7 @@ pub mod name;
 pub mod scope;
 
 pub use arn::{FunctionArn, FunctionIdentifier, IdentifierError, runtime_version_arn};
+pub use capacity_provider::{CapacityProviderArn, CapacityProviderError, CapacityProviderName};
 pub use chance::Chance;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use digest::CodeSha256;

@@ -11,6 +11,12 @@ pub const FUNCTION_NAME_CHARACTERS: usize = 64;
 pub const TENANT_ID_CHARACTERS: usize = 256;
 /// Characters of a layer's name.
 pub const LAYER_NAME_CHARACTERS: usize = 140;
+/// Characters of a capacity provider's name, so that its ARN can be tagged.
+pub const CAPACITY_PROVIDER_NAME_CHARACTERS: usize = 64;
+/// Capacity providers, or versions on one, on one page of a list.
+pub const CAPACITY_PROVIDERS_PER_PAGE: usize = 50;
+/// Published versions of functions on one capacity provider.
+pub const VERSIONS_PER_CAPACITY_PROVIDER: usize = 100;
 /// Layers of one function.
 pub const LAYERS_PER_FUNCTION: usize = 5;
 /// Layers, or versions of a layer, on one page of a list.

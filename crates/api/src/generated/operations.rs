@@ -407,14 +407,15 @@ impl Operation {
     pub const fn implemented(self) -> bool {
         matches!(
             self, Self::AddLayerVersionPermission | Self::AddPermission |
-            Self::CreateAlias | Self::CreateCodeSigningConfig |
-            Self::CreateEventSourceMapping | Self::CreateFunction |
-            Self::CreateFunctionUrlConfig | Self::DeleteAlias |
-            Self::DeleteCodeSigningConfig | Self::DeleteEventSourceMapping |
-            Self::DeleteFunction | Self::DeleteFunctionCodeSigningConfig |
-            Self::DeleteFunctionConcurrency | Self::DeleteFunctionEventInvokeConfig |
-            Self::DeleteFunctionUrlConfig | Self::DeleteLayerVersion |
-            Self::GetAccountSettings | Self::GetAlias | Self::GetCodeSigningConfig |
+            Self::CreateAlias | Self::CreateCapacityProvider |
+            Self::CreateCodeSigningConfig | Self::CreateEventSourceMapping |
+            Self::CreateFunction | Self::CreateFunctionUrlConfig | Self::DeleteAlias |
+            Self::DeleteCapacityProvider | Self::DeleteCodeSigningConfig |
+            Self::DeleteEventSourceMapping | Self::DeleteFunction |
+            Self::DeleteFunctionCodeSigningConfig | Self::DeleteFunctionConcurrency |
+            Self::DeleteFunctionEventInvokeConfig | Self::DeleteFunctionUrlConfig |
+            Self::DeleteLayerVersion | Self::GetAccountSettings | Self::GetAlias |
+            Self::GetCapacityProvider | Self::GetCodeSigningConfig |
             Self::GetEventSourceMapping | Self::GetFunction |
             Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
             Self::GetFunctionConfiguration | Self::GetFunctionEventInvokeConfig |
@@ -422,9 +423,10 @@ impl Operation {
             Self::GetLayerVersion | Self::GetLayerVersionByArn |
             Self::GetLayerVersionPolicy | Self::GetPolicy |
             Self::GetRuntimeManagementConfig | Self::Invoke | Self::InvokeAsync |
-            Self::ListAliases | Self::ListCodeSigningConfigs |
-            Self::ListEventSourceMappings | Self::ListFunctionEventInvokeConfigs |
-            Self::ListFunctionUrlConfigs | Self::ListFunctions |
+            Self::ListAliases | Self::ListCapacityProviders |
+            Self::ListCodeSigningConfigs | Self::ListEventSourceMappings |
+            Self::ListFunctionEventInvokeConfigs | Self::ListFunctionUrlConfigs |
+            Self::ListFunctionVersionsByCapacityProvider | Self::ListFunctions |
             Self::ListFunctionsByCodeSigningConfig | Self::ListLayerVersions |
             Self::ListLayers | Self::ListTags | Self::ListVersionsByFunction |
             Self::PublishLayerVersion | Self::PublishVersion |
@@ -432,10 +434,10 @@ impl Operation {
             Self::PutFunctionEventInvokeConfig | Self::PutFunctionRecursionConfig |
             Self::PutRuntimeManagementConfig | Self::RemoveLayerVersionPermission |
             Self::RemovePermission | Self::TagResource | Self::UntagResource |
-            Self::UpdateAlias | Self::UpdateCodeSigningConfig |
-            Self::UpdateEventSourceMapping | Self::UpdateFunctionCode |
-            Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig |
-            Self::UpdateFunctionUrlConfig
+            Self::UpdateAlias | Self::UpdateCapacityProvider |
+            Self::UpdateCodeSigningConfig | Self::UpdateEventSourceMapping |
+            Self::UpdateFunctionCode | Self::UpdateFunctionConfiguration |
+            Self::UpdateFunctionEventInvokeConfig | Self::UpdateFunctionUrlConfig
         )
     }
 }

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_event_source_mappings.sql"),
     include_str!("../../migrations/0007_code_signing.sql"),
     include_str!("../../migrations/0009_function_urls.sql"),
+    include_str!("../../migrations/0010_capacity_providers.sql"),
     include_str!("../../migrations/0011_events.sql"),
 ];
 

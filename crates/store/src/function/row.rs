@@ -35,14 +35,14 @@ pub(crate) struct FunctionRow {
     pub(crate) last_published: VersionNumber,
 }
 
-pub(super) fn number(version: Version) -> i64 {
+pub(crate) fn number(version: Version) -> i64 {
     match version {
         Version::Latest => LATEST,
         Version::Published(number) => i64::try_from(number).unwrap_or(i64::MAX),
     }
 }
 
-pub(super) fn version(number: i64) -> Version {
+pub(crate) fn version(number: i64) -> Version {
     match u64::try_from(number) {
         Ok(number) if number > 0 => Version::Published(number),
         _ => Version::Latest,
@@ -61,6 +61,11 @@ pub(super) fn decode(row: &Row<'_>) -> Result<FunctionVersion, Error> {
         last_update: status.last_update,
         last_modified: Timestamp::from_millis(row.get(5).map_err(Error::corrupt("function"))?),
     })
+}
+
+/// The state in the JSON of a column `status`.
+pub(crate) fn state(row: &Row<'_>, column: usize) -> Result<State, Error> {
+    json(row, column).map(|status: Status| status.state)
 }
 
 fn text<'row>(row: &'row Row<'_>, column: usize) -> Result<&'row str, Error> {
