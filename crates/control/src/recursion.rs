@@ -1,6 +1,6 @@
 //! The recursion configuration of functions: whether invocations that a function causes of itself are stopped.
 //!
-//! The setting is kept and shown. firelet does not look for loops yet, so no invocation is stopped either way. See
+//! The setting is kept and shown here; who invokes functions looks for loops. See
 //! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html>.
 
 use firelet_api::model;

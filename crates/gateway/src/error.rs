@@ -136,6 +136,7 @@ const fn of_capacity_provider(error: &CapacityProviderError) -> ErrorKind {
 pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
     let kind = match error {
         InvokeError::NotFound(_) => ErrorKind::ResourceNotFoundException,
+        InvokeError::Recursive => ErrorKind::RecursiveInvocationException,
         InvokeError::InvalidPayload(_) => ErrorKind::InvalidRequestContentException,
         InvokeError::PayloadTooLarge { .. } => ErrorKind::RequestTooLargeException,
         InvokeError::NotActive(_) => ErrorKind::ResourceConflictException,

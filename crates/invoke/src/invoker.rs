@@ -12,8 +12,9 @@ use firelet_types::{
 };
 
 use crate::concurrency::{Concurrency, Exceeded, Slot};
+use crate::lineage::Mark;
 use crate::routing::{Route, Routing};
-use crate::{payload, trace};
+use crate::{lineage, payload, trace};
 
 /// How long an invocation waits for a function that is still being created.
 const PENDING_PATIENCE: Duration = Duration::from_secs(5);
@@ -134,6 +135,12 @@ pub enum Error {
          try again."
     )]
     TenantUnexpected,
+    /// The function is invoked again and again in a chain that it takes part in. The words are those of the model.
+    #[error(
+        "Lambda has detected your function being invoked in a recursive loop with other Amazon Web Services resources \
+         and stopped your function's invocation."
+    )]
+    Recursive,
     /// The account runs as many invocations of functions without reserved concurrency as it may.
     #[error("Rate Exceeded.")]
     ConcurrencyExceeded,
@@ -219,13 +226,15 @@ impl Invoker {
     pub async fn invoke(&self, mut request: Request) -> Result<Response, Error> {
         let (arn, route) = self.route(&request).await?;
         request.payload = Self::check_payload(request.payload, InvocationType::RequestResponse)?;
+        request.trace_id = Some(self.trace(&request)?);
         let slot = route.share.slot().await?;
         self.run(route, request, arn, slot).await
     }
 
     /// Runs the function for an event that was accepted, whose payload was checked then.
-    pub(crate) async fn deliver(&self, request: Request) -> Result<Response, Error> {
+    pub(crate) async fn deliver(&self, mut request: Request) -> Result<Response, Error> {
         let (arn, route) = self.route(&request).await?;
+        request.trace_id = Some(self.trace(&request)?);
         let slot = route.share.slot().await?;
         self.run(route, request, arn, slot).await
     }
@@ -307,6 +316,20 @@ impl Invoker {
             .ok_or_else(|| Error::NotFound(FunctionArn { qualifier: Some(qualifier.clone()), ..arn.clone() }))
     }
 
+    /// The trace header that the function is given, which counts this invocation of it.
+    fn trace(&self, request: &Request) -> Result<String, Error> {
+        let Request { scope, name, .. } = request;
+        let header = trace::trace_header(request.trace_id.as_deref(), request.request_id, self.clock.now());
+        let entered = lineage::enter(&header, Mark::of(scope, name));
+        if entered.is_loop() {
+            let allows = self.store.functions().allows_recursion(scope, name);
+            if allows.map_err(|source| Error::Store { function: name.clone(), source })? == Some(false) {
+                return Err(Error::Recursive);
+            }
+        }
+        Ok(entered.header)
+    }
+
     async fn run(
         &self,
         route: Route,
@@ -314,7 +337,6 @@ impl Invoker {
         arn: FunctionArn,
         slot: Slot,
     ) -> Result<Response, Error> {
-        let trace_id = trace::trace_header(request.trace_id.as_deref(), request.request_id, self.clock.now());
         let attempt = Attempt {
             function: route.function,
             group: route.group,
@@ -324,7 +346,7 @@ impl Invoker {
                 request_id: request.request_id,
                 deadline: self.clock.now(),
                 function_arn: arn.to_string(),
-                trace_id: Some(trace_id),
+                trace_id: request.trace_id,
                 client_context: request.client_context,
                 tenant: request.tenant,
                 payload: request.payload,

@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod invoker;
+mod lineage;
 mod payload;
 mod queue;
 mod routing;

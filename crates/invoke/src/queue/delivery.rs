@@ -96,6 +96,7 @@ impl Delivery {
                 let reserved = reservations.and_then(|reservations| reservations.of_function);
                 Ok(if reserved == Some(0) { Outcome::ZeroReservedConcurrency } else { Outcome::Setback })
             }
+            Error::Recursive => Ok(Outcome::Recursion),
             Error::ConcurrencyExceeded
             | Error::Environment { source: LeaseError::Overloaded, .. }
             | Error::NotFound(_)
@@ -145,7 +146,7 @@ impl Delivery {
 
     /// The event that tells another function of the end; whom firelet cannot tell is named in the log.
     fn follow_up(&self, ended: &Ended<'_>) -> Result<Option<NewEvent>, Unread> {
-        let Ended { event, condition, .. } = *ended;
+        let Ended { event, condition, response, .. } = *ended;
         let config = self.config(event)?;
         let destination = config
             .and_then(|config| if condition.is_success() { config.on_success } else { config.on_failure });
@@ -166,7 +167,10 @@ impl Delivery {
                 request_id: RequestId::new(&self.ids),
                 accepted: ended.now,
                 tenant: None,
-                trace_header: event.trace_header.clone(),
+                // With the function counted that ran, so that a loop through destinations is seen.
+                trace_header: response
+                    .map(|response| response.trace_id.clone())
+                    .or_else(|| event.trace_header.clone()),
                 payload: ended.record(),
             })),
             Target::Elsewhere => {

@@ -27,6 +27,8 @@ pub(crate) enum Outcome {
     Setback,
     /// The function is kept from running: no executions are reserved for it.
     ZeroReservedConcurrency,
+    /// The function is kept from running: it is part of a loop.
+    Recursion,
 }
 
 /// What the caller configured, or the defaults.
@@ -45,6 +47,8 @@ pub(crate) enum Condition {
     RetriesExhausted,
     EventAgeExceeded,
     ZeroReservedConcurrency,
+    /// Documented to be told like other failures; the name is not recorded.
+    RecursiveInvocation,
 }
 
 /// What to do with the event.
@@ -90,6 +94,7 @@ impl Condition {
             Self::RetriesExhausted => "RetriesExhausted",
             Self::EventAgeExceeded => "EventAgeExceeded",
             Self::ZeroReservedConcurrency => "ZeroReservedConcurrency",
+            Self::RecursiveInvocation => "RecursiveInvocation",
         }
     }
 
@@ -127,6 +132,7 @@ impl Case {
             Outcome::ZeroReservedConcurrency => {
                 Next::End { condition: Condition::ZeroReservedConcurrency, invocations }
             }
+            Outcome::Recursion => Next::End { condition: Condition::RecursiveInvocation, invocations },
             Outcome::FunctionError if invocations >= self.bounds.retries => {
                 Next::End { condition: Condition::RetriesExhausted, invocations: invocations + 1 }
             }
@@ -197,13 +203,14 @@ mod tests {
 
     #[test]
     fn what_comes_next_follows_from_the_outcome() {
-        use Outcome::{FunctionError, Setback, Success, ZeroReservedConcurrency};
+        use Outcome::{FunctionError, Recursion, Setback, Success, ZeroReservedConcurrency};
         let usual = Bounds::of(None);
         for (invocations, setbacks, bounds, outcome, now, expected) in [
             (0, 0, usual, Success, 5, end(Condition::Success, 1)),
             (2, 0, usual, Success, 5, end(Condition::Success, 3)),
             (0, 0, usual, ZeroReservedConcurrency, 5, end(Condition::ZeroReservedConcurrency, 0)),
             (1, 0, usual, ZeroReservedConcurrency, 5, end(Condition::ZeroReservedConcurrency, 1)),
+            (0, 3, usual, Recursion, 5, end(Condition::RecursiveInvocation, 0)),
             // About a minute, then about two, then no more.
             (0, 0, usual, FunctionError, 5, retry(1, 0, 60_005)),
             (1, 0, usual, FunctionError, 5, retry(2, 0, 120_005)),
