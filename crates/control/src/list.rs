@@ -3,7 +3,7 @@
 use firelet_api::model;
 use firelet_store::function::{Listing, Position};
 use firelet_store::{FunctionVersion, Version};
-use firelet_types::{FunctionName, Qualifier, Scope, limits};
+use firelet_types::{Qualifier, Scope, limits};
 
 use crate::control::Control;
 use crate::describe::{Detail, describe};
@@ -38,7 +38,7 @@ impl Control {
         let limit = page_size(request.max_items, limits::FUNCTIONS_PER_PAGE);
         let mut records = self.store.functions().list(scope, listing, after.as_ref(), limit + 1)?;
         let last = cut(&mut records, limit);
-        let next_marker = last.map(|record| markers.write(&place(&record.name, record.version)));
+        let next_marker = last.map(|record| markers.write(&format!("{}:{}", record.name, record.version)));
         Ok(model::ListFunctionsResponse {
             next_marker,
             functions: Some(records.iter().map(|record| item(record, listing)).collect()),
@@ -82,13 +82,7 @@ pub(crate) fn version(text: &str) -> Result<Version, InvalidParameter> {
     }
 }
 
-/// A place in a list of versions of several functions, as a marker names it.
-pub(crate) fn place(name: &FunctionName, version: Version) -> String {
-    format!("{name}:{version}")
-}
-
-/// The place that a marker names.
-pub(crate) fn position(place: &str) -> Result<Position, InvalidParameter> {
+fn position(place: &str) -> Result<Position, InvalidParameter> {
     let (name, number) = place.split_once(':').ok_or(InvalidParameter::Marker)?;
     Ok(Position { name: name.parse().map_err(|_| InvalidParameter::Marker)?, version: version(number)? })
 }

@@ -15,7 +15,7 @@ CREATE TABLE capacity_provider (
 
 CREATE INDEX capacity_provider_unsettled ON capacity_provider (account, region, name) WHERE unsettled = 1;
 
--- The name of the capacity provider that the version is configured with; one that a version names is not deleted.
+-- The ARN of the capacity provider that the version is configured with; one that a version names is not deleted.
 ALTER TABLE version ADD COLUMN capacity_provider TEXT;
 
 CREATE INDEX version_capacity_provider ON version (capacity_provider, function, number)

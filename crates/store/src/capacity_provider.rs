@@ -7,17 +7,19 @@ pub mod definition;
 mod editor;
 mod row;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use firelet_types::{CapacityProviderArn, CapacityProviderName, FunctionArn, Scope, Timestamp};
+use firelet_types::{CapacityProviderArn, CapacityProviderName, FunctionArn, FunctionName, Scope, Timestamp};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use crate::database::Database;
 use crate::error::Error;
-use crate::function::{Position, State};
+use crate::function::{State, Version};
 
 pub use definition::Definition;
 pub use editor::CapacityProviderEditor;
@@ -70,8 +72,12 @@ impl CapacityProviderState {
 /// A version of a function that is on a capacity provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvidedVersion {
-    /// The function and the version of it.
-    pub position: Position,
+    /// Where it is among the versions on the provider.
+    pub place: ProvidedPlace,
+    /// The name of the function.
+    pub name: FunctionName,
+    /// Which version of it.
+    pub version: Version,
     /// The state of the version.
     pub state: State,
 }
@@ -80,9 +86,38 @@ impl ProvidedVersion {
     /// The qualified ARN of the version in this scope.
     #[must_use]
     pub fn arn(&self, scope: &Scope) -> FunctionArn {
-        let Position { name, version } = &self.position;
-        let qualifier = Some(version.to_string().as_str().into());
-        FunctionArn { scope: scope.clone(), name: name.clone(), qualifier }
+        let qualifier = Some(self.version.to_string().as_str().into());
+        FunctionArn { scope: scope.clone(), name: self.name.clone(), qualifier }
+    }
+}
+
+/// A place in the list of versions on a capacity provider, which goes by the age of the functions and then by version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProvidedPlace {
+    function: i64,
+    number: i64,
+}
+
+/// A text that is no place in a list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no place in a list of versions")]
+pub struct ProvidedPlaceError(String);
+
+impl fmt::Display for ProvidedPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.function, self.number)
+    }
+}
+
+impl FromStr for ProvidedPlace {
+    type Err = ProvidedPlaceError;
+
+    fn from_str(text: &str) -> Result<Self, ProvidedPlaceError> {
+        let parse = || {
+            let (function, number) = text.split_once(':')?;
+            Some(Self { function: function.parse().ok()?, number: number.parse().ok()? })
+        };
+        parse().ok_or_else(|| ProvidedPlaceError(text.to_owned()))
     }
 }
 
@@ -136,18 +171,17 @@ impl CapacityProviders {
         })
     }
 
-    /// Up to `limit` published versions on a capacity provider after `after`, by function and then by version.
+    /// Up to `limit` published versions on a capacity provider after `after`.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn versions(
         &self,
-        scope: &Scope,
-        name: &CapacityProviderName,
-        after: Option<&Position>,
+        arn: &CapacityProviderArn,
+        after: Option<ProvidedPlace>,
         limit: usize,
     ) -> Result<Vec<ProvidedVersion>, Error> {
-        self.database.read(|connection| row::published(connection, scope, name, after, limit))
+        self.database.read(|connection| row::published(connection, arn, after, limit))
     }
 
     /// All capacity providers whose change has still to be finished.

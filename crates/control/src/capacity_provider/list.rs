@@ -7,7 +7,6 @@ use firelet_types::{Scope, limits};
 use crate::control::Control;
 use crate::describe::state;
 use crate::error::Error;
-use crate::list;
 use crate::marker::{Markers, cut, page_size};
 
 use super::describe::describe;
@@ -49,7 +48,7 @@ impl Control {
         })
     }
 
-    /// One page of the published versions on a capacity provider, by function.
+    /// One page of the published versions on a capacity provider.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctionVersionsByCapacityProvider.html>.
     ///
@@ -61,16 +60,14 @@ impl Control {
         request: model::ListFunctionVersionsByCapacityProviderRequest,
     ) -> Result<model::ListFunctionVersionsByCapacityProviderResponse, Error> {
         let provider = self.find_capacity_provider(scope, &request.capacity_provider_name)?;
-        let arn = provider.arn().to_string();
+        let arn = provider.arn();
         let markers = Markers::new(&self.sealer, scope, format!("{arn}/versions"));
-        let after = request.marker.map(|marker| list::position(&markers.read(&marker)?)).transpose()?;
+        let after = request.marker.map(|marker| markers.parse(&marker)).transpose()?;
         let limit = page_size(request.max_items, limits::CAPACITY_PROVIDERS_PER_PAGE);
-        let providers = self.store.capacity_providers();
-        let mut page = providers.versions(scope, &provider.name, after.as_ref(), limit + 1)?;
-        let last = cut(&mut page, limit).map(|last| &last.position);
-        let next_marker = last.map(|last| markers.write(&list::place(&last.name, last.version)));
+        let mut page = self.store.capacity_providers().versions(&arn, after, limit + 1)?;
+        let next_marker = cut(&mut page, limit).map(|last| markers.write(&last.place.to_string()));
         Ok(model::ListFunctionVersionsByCapacityProviderResponse {
-            capacity_provider_arn: arn,
+            capacity_provider_arn: arn.to_string(),
             function_versions: page.iter().map(|version| item(scope, version)).collect(),
             next_marker,
         })

@@ -1,6 +1,6 @@
 //! The capacity providers of one scope, looked at and changed inside the writer's transaction.
 
-use firelet_types::{CapacityProviderName, Scope};
+use firelet_types::{CapacityProviderArn, CapacityProviderName, Scope};
 use rusqlite::{Connection, params};
 
 use crate::error::Error;
@@ -44,7 +44,8 @@ impl<'a> CapacityProviderEditor<'a> {
     /// # Errors
     /// When the database cannot be read.
     pub fn versions(&self, name: &CapacityProviderName, limit: usize) -> Result<Vec<ProvidedVersion>, Error> {
-        row::versions(self.connection, &self.scope, name, limit)
+        let arn = CapacityProviderArn { scope: self.scope.clone(), name: name.clone() };
+        row::versions(self.connection, &arn, limit)
     }
 
     /// Stores a capacity provider: a new one, or in place of the one with its name. Its scope is that of the editor,

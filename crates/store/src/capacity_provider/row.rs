@@ -1,12 +1,12 @@
 //! Rows to capacity providers and back.
 
-use firelet_types::{CapacityProviderName, Scope, Timestamp};
+use firelet_types::{CapacityProviderArn, CapacityProviderName, Scope, Timestamp};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
 use crate::error::Error;
-use crate::function::{Position, row as function_row};
+use crate::function::row as function_row;
 
-use super::{CapacityProvider, CapacityProviderState, ProvidedVersion};
+use super::{CapacityProvider, CapacityProviderState, ProvidedPlace, ProvidedVersion};
 
 /// What [`decode`] reads.
 pub(super) const COLUMNS: &str = "account, region, name, state, last_modified, definition";
@@ -29,44 +29,37 @@ pub(super) fn find(
 /// The published versions on a provider, after a place in their list.
 pub(super) fn published(
     connection: &Connection,
-    scope: &Scope,
-    name: &CapacityProviderName,
-    after: Option<&Position>,
+    arn: &CapacityProviderArn,
+    after: Option<ProvidedPlace>,
     limit: usize,
 ) -> Result<Vec<ProvidedVersion>, Error> {
     let step = "list the versions on a capacity provider";
-    let (function, number) =
-        after.map_or(("", i64::MIN), |after| (after.name.as_str(), function_row::number(after.version)));
+    let after = after.unwrap_or(ProvidedPlace { function: 0, number: 0 });
     let mut statement = connection
         .prepare_cached(
-            "SELECT function.name, number, status FROM version JOIN function ON function.id = version.function
-             WHERE capacity_provider = ?3 AND account = ?1 AND region = ?2 AND number <> 0
-                 AND function.name >= ?4 AND (function.name > ?4 OR number > ?5)
-             ORDER BY function.name, number LIMIT ?6",
+            "SELECT function.id, number, name, status FROM version JOIN function ON function.id = version.function
+             WHERE capacity_provider = ?1 AND (version.function, number) > (?2, ?3) AND number <> 0
+             ORDER BY version.function, number LIMIT ?4",
         )
         .map_err(Error::database(step))?;
-    let (account, region) = (scope.account.as_str(), scope.region.as_str());
-    let values = params![account, region, name.as_str(), function, number, row_count(limit)];
+    let values = params![arn.to_string(), after.function, after.number, row_count(limit)];
     decode_versions(&mut statement, values, step)
 }
 
 /// The first versions that are configured with a provider, published or not.
 pub(super) fn versions(
     connection: &Connection,
-    scope: &Scope,
-    name: &CapacityProviderName,
+    arn: &CapacityProviderArn,
     limit: usize,
 ) -> Result<Vec<ProvidedVersion>, Error> {
     let step = "list the versions on a capacity provider";
     let mut statement = connection
         .prepare_cached(
-            "SELECT function.name, number, status FROM version JOIN function ON function.id = version.function
-             WHERE capacity_provider = ?3 AND account = ?1 AND region = ?2
-             ORDER BY function.name, number LIMIT ?4",
+            "SELECT function.id, number, name, status FROM version JOIN function ON function.id = version.function
+             WHERE capacity_provider = ?1 ORDER BY version.function, number LIMIT ?2",
         )
         .map_err(Error::database(step))?;
-    let (account, region) = (scope.account.as_str(), scope.region.as_str());
-    decode_versions(&mut statement, params![account, region, name.as_str(), row_count(limit)], step)
+    decode_versions(&mut statement, params![arn.to_string(), row_count(limit)], step)
 }
 
 pub(super) fn put(connection: &Connection, scope: &Scope, provider: &CapacityProvider) -> Result<(), Error> {
@@ -133,9 +126,14 @@ fn decode_versions(
 }
 
 fn decode_version(row: &Row<'_>) -> Result<ProvidedVersion, Error> {
-    let version = function_row::version(row.get(1).map_err(Error::corrupt("function"))?);
-    let position = Position { name: function_row::parse(row, 0)?, version };
-    Ok(ProvidedVersion { position, state: function_row::state(row, 2)? })
+    let integer = |column| row.get(column).map_err(Error::corrupt("function"));
+    let place = ProvidedPlace { function: integer(0)?, number: integer(1)? };
+    Ok(ProvidedVersion {
+        place,
+        name: function_row::parse(row, 2)?,
+        version: function_row::version(place.number),
+        state: function_row::state(row, 3)?,
+    })
 }
 
 fn decode(row: &Row<'_>) -> Result<CapacityProvider, Error> {

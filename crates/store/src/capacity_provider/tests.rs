@@ -9,7 +9,7 @@ fn open(folder: &tempfile::TempDir) -> Store {
     Store::open(&Options { data_directory: folder.path().join("data") }).unwrap()
 }
 
-fn provider(name: &str, state: CapacityProviderState) -> CapacityProvider {
+pub(crate) fn provider(name: &str, state: CapacityProviderState) -> CapacityProvider {
     CapacityProvider {
         scope: scope(),
         name: name.parse().unwrap(),
