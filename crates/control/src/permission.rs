@@ -2,7 +2,8 @@
 //!
 //! Who is let in by a policy is not decided here.
 
-mod policy;
+mod error;
+mod statement;
 
 use firelet_api::model;
 use firelet_store::function::{Entry, PolicyResource};
@@ -12,9 +13,10 @@ use firelet_types::{FunctionArn, FunctionName, Qualifier, RevisionId, Scope};
 use crate::control::Control;
 use crate::error::{Error, NotFound};
 use crate::name::{Target, resolve};
+use crate::policy::Document;
 
-pub use self::policy::PolicyError;
-use self::policy::{Policy, statement};
+pub use self::error::PolicyError;
+use self::statement::statement;
 
 impl Control {
     /// Adds a statement to the policy of a function, a version or an alias.
@@ -43,13 +45,16 @@ impl Control {
             let owner = Owner::find(entry, &resource, &arn)?;
             let before = entry.policy(&resource)?;
             check_revision(owner.revision(), request.revision_id.as_deref(), before.is_some())?;
-            let mut policy = before.as_deref().map_or_else(|| Ok(Policy::default()), Policy::parse)?;
-            policy.add(&request.statement_id, added)?;
-            entry.set_policy(&resource, Some(&policy.document()?))?;
+            let mut policy = before.map_or_else(|| Ok(Document::new(Vec::new())), |json| parse(&json))?;
+            if policy.position(&request.statement_id).map_err(PolicyError::Corrupt)?.is_some() {
+                return Err(PolicyError::StatementExists { id: request.statement_id }.into());
+            }
+            policy.push(added);
+            entry.set_policy(&resource, Some(&policy.json().map_err(PolicyError::Length)?))?;
             owner.revise(entry, revision)
         };
         self.store.functions().update(scope, &function, decide).await?;
-        Ok(model::AddPermissionResponse { statement: Some(statement) })
+        Ok(model::AddPermissionResponse { statement: Some(statement.get().to_owned()) })
     }
 
     /// Removes a statement from the policy of a function, a version or an alias; with its last one the policy goes.
@@ -76,13 +81,13 @@ impl Control {
             }
             let owner = Owner::find(entry, &resource, &arn)?;
             let document = entry.policy(&resource)?.ok_or(NotFound::NoPolicy)?;
-            let mut policy = Policy::parse(&document)?;
-            if !policy.remove(&request.statement_id)? {
-                return Err(NotFound::Statement { id: request.statement_id }.into());
-            }
+            let mut policy = parse(&document)?;
+            let position = policy.position(&request.statement_id).map_err(PolicyError::Corrupt)?;
+            let position = position.ok_or(NotFound::Statement { id: request.statement_id })?;
             check_revision(owner.revision(), request.revision_id.as_deref(), true)?;
-            let document = (!policy.is_empty()).then(|| policy.document()).transpose()?;
-            entry.set_policy(&resource, document.as_deref())?;
+            policy.remove(position);
+            let left = (!policy.statements().is_empty()).then(|| policy.json());
+            entry.set_policy(&resource, left.transpose().map_err(PolicyError::Length)?.as_deref())?;
             owner.revise(entry, revision)
         };
         self.store.functions().update(scope, &function, decide).await
@@ -128,6 +133,10 @@ fn resource(target: &Target) -> Result<PolicyResource, PolicyError> {
         Some(Qualifier::Version(number)) => Ok(PolicyResource::Version(*number)),
         Some(Qualifier::Name(name)) => Ok(PolicyResource::Alias(name.clone())),
     }
+}
+
+fn parse(document: &str) -> Result<Document, PolicyError> {
+    Document::parse(document).map_err(PolicyError::Corrupt)
 }
 
 fn arn(scope: &Scope, function: &FunctionName, resource: &PolicyResource) -> FunctionArn {

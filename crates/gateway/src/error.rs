@@ -80,7 +80,7 @@ fn from_policy(error: &PolicyError) -> ErrorKind {
             ErrorKind::InvalidParameterValueException
         }
         PolicyError::StatementExists { .. } => ErrorKind::ResourceConflictException,
-        PolicyError::Length { .. } => ErrorKind::PolicyLengthExceededException,
+        PolicyError::Length(_) => ErrorKind::PolicyLengthExceededException,
         PolicyError::Corrupt(_) => {
             log("the control plane", error);
             ErrorKind::ServiceException
@@ -107,7 +107,7 @@ const fn layer_kind(error: &LayerError) -> ErrorKind {
         | LayerError::StatementMissing { .. } => ErrorKind::ResourceNotFoundException,
         LayerError::StatementExists { .. } => ErrorKind::ResourceConflictException,
         LayerError::PolicyRevision => ErrorKind::PreconditionFailedException,
-        LayerError::PolicySize { .. } => ErrorKind::PolicyLengthExceededException,
+        LayerError::PolicyLength(_) => ErrorKind::PolicyLengthExceededException,
         LayerError::Denied { .. } => ErrorKind::AccessDeniedException,
     }
 }

@@ -1,5 +1,7 @@
 //! Every refusal that is about layers, with the text that the caller reads.
 
+use crate::policy::PolicyLength;
+
 /// What is wrong with a request about layers, or with the layers of a function.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LayerError {
@@ -40,13 +42,8 @@ pub enum LayerError {
     )]
     PolicyRevision,
     /// `PolicyLengthExceededException`: the policy would be too long.
-    #[error("The final policy size ({size}) is bigger than the limit ({limit}).")]
-    PolicySize {
-        /// Bytes that it would have.
-        size: usize,
-        /// Bytes that it may have.
-        limit: usize,
-    },
+    #[error(transparent)]
+    PolicyLength(#[from] PolicyLength),
     /// `AccessDeniedException`: the layer belongs to another account, which does not allow this.
     #[error(
         "User: {caller} is not authorized to perform: lambda:{action} on resource: {resource} because no \

@@ -2,11 +2,12 @@
 
 use firelet_api::model;
 use firelet_store::layer::{LayerEntry, LayerPolicy, LayerStatement, LayerVersion};
-use firelet_types::{LayerVersionArn, RevisionId, Scope, limits};
-use serde::Serialize;
+use firelet_types::{LayerVersionArn, RevisionId, Scope};
+use serde_json::value::RawValue;
 
 use crate::control::Control;
 use crate::error::Error;
+use crate::policy::{Document, Principal, Statement};
 
 use super::{LayerError, access, own_version};
 
@@ -30,7 +31,7 @@ impl Control {
             principal: request.principal,
             organization: request.organization_id,
         };
-        let shown = json(&Statement::of(&statement, &arn));
+        let shown = spelled(&statement, &arn).get().to_owned();
         let (revision, seen) = (self.new_revision(), request.revision_id);
         let layer = arn.layer.clone();
         let decide = move |entry: &mut LayerEntry<'_>| -> Result<(), Error> {
@@ -40,10 +41,7 @@ impl Control {
             }
             check_revision(&policy, seen.as_deref())?;
             policy.statements.push(statement);
-            let size = document(&policy, &arn).len();
-            if size > limits::POLICY_BYTES {
-                return Err(LayerError::PolicySize { size, limit: limits::POLICY_BYTES }.into());
-            }
+            document(&policy, &arn)?;
             policy.revision = Some(revision);
             Ok(entry.set_policy(arn.number, &policy)?)
         };
@@ -72,7 +70,7 @@ impl Control {
             return Err(LayerError::NoPolicy.into());
         }
         Ok(model::GetLayerVersionPolicyResponse {
-            policy: Some(document(&policy, &arn)),
+            policy: Some(document(&policy, &arn)?),
             revision_id: policy.revision.as_ref().map(RevisionId::to_string),
         })
     }
@@ -127,72 +125,18 @@ fn check_revision(policy: &LayerPolicy, seen: Option<&str>) -> Result<(), LayerE
     }
 }
 
-/// A policy as IAM spells it.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Document<'a> {
-    version: &'static str,
-    id: &'static str,
-    statement: Vec<Statement<'a>>,
+/// A permission as IAM spells it.
+fn spelled(statement: &LayerStatement, arn: &LayerVersionArn) -> Box<RawValue> {
+    let principal = match access::account_of(&statement.principal) {
+        "*" => Principal::Everybody,
+        account => Principal::account(&arn.layer.scope.region, account),
+    };
+    Statement::allow(&statement.id, principal, &statement.action, arn.to_string())
+        .only_if("StringEquals", "aws:PrincipalOrgID", statement.organization.as_deref())
+        .json()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Statement<'a> {
-    sid: &'a str,
-    effect: &'static str,
-    principal: Principal,
-    action: &'a str,
-    resource: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    condition: Option<Condition<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Principal {
-    Everybody(&'static str),
-    Account {
-        #[serde(rename = "AWS")]
-        root: String,
-    },
-}
-
-#[derive(Serialize)]
-struct Condition<'a> {
-    #[serde(rename = "StringEquals")]
-    equals: Organization<'a>,
-}
-
-#[derive(Serialize)]
-struct Organization<'a> {
-    #[serde(rename = "aws:PrincipalOrgID")]
-    id: &'a str,
-}
-
-impl<'a> Statement<'a> {
-    fn of(statement: &'a LayerStatement, arn: &LayerVersionArn) -> Self {
-        let partition = arn.layer.scope.region.partition();
-        let principal = match access::account_of(&statement.principal) {
-            "*" => Principal::Everybody("*"),
-            account => Principal::Account { root: format!("arn:{partition}:iam::{account}:root") },
-        };
-        Self {
-            sid: &statement.id,
-            effect: "Allow",
-            principal,
-            action: &statement.action,
-            resource: arn.to_string(),
-            condition: statement.organization.as_deref().map(|id| Condition { equals: Organization { id } }),
-        }
-    }
-}
-
-fn document(policy: &LayerPolicy, arn: &LayerVersionArn) -> String {
-    let statement = policy.statements.iter().map(|statement| Statement::of(statement, arn)).collect();
-    json(&Document { version: "2012-10-17", id: "default", statement })
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("texts in structures are JSON")
+fn document(policy: &LayerPolicy, arn: &LayerVersionArn) -> Result<String, LayerError> {
+    let statements = policy.statements.iter().map(|statement| spelled(statement, arn)).collect();
+    Ok(Document::new(statements).json()?)
 }
