@@ -105,8 +105,15 @@ impl Control {
         request: model::GetPolicyRequest,
     ) -> Result<model::GetPolicyResponse, Error> {
         let target = resolve(scope, &request.function_name, request.qualifier.as_deref())?;
+        let (document, revision) = self.attached_policy(&target)?;
+        Ok(model::GetPolicyResponse { policy: Some(document), revision_id: Some(revision.to_string()) })
+    }
+
+    /// The policy of a function, a version or an alias, and its revision.
+    pub(crate) fn attached_policy(&self, target: &Target) -> Result<(String, RevisionId), Error> {
         let function = target.function().map_err(|_| NotFound::Resource)?;
-        let resource = resource(&target)?;
+        let resource = resource(target)?;
+        let scope = &target.scope;
         let functions = self.store.functions();
         let latest = functions.get(scope, &function, Version::Latest)?.ok_or(NotFound::Resource)?;
         let arn = arn(scope, &function, &resource);
@@ -121,12 +128,12 @@ impl Control {
             }
         };
         let document = functions.policy(scope, &function, &resource)?.ok_or(NotFound::Resource)?;
-        Ok(model::GetPolicyResponse { policy: Some(document), revision_id: Some(revision.to_string()) })
+        Ok((document, revision))
     }
 }
 
 /// What a request's policy is attached to. `$LATEST` by its name has none; the function has.
-fn resource(target: &Target) -> Result<PolicyResource, PolicyError> {
+pub(crate) fn resource(target: &Target) -> Result<PolicyResource, PolicyError> {
     match &target.qualifier {
         None => Ok(PolicyResource::Function),
         Some(Qualifier::Latest) => Err(PolicyError::Latest),
@@ -139,7 +146,7 @@ fn parse(document: &str) -> Result<Document, PolicyError> {
     Document::parse(document).map_err(PolicyError::Corrupt)
 }
 
-fn arn(scope: &Scope, function: &FunctionName, resource: &PolicyResource) -> FunctionArn {
+pub(crate) fn arn(scope: &Scope, function: &FunctionName, resource: &PolicyResource) -> FunctionArn {
     let qualifier = match resource {
         PolicyResource::Function => None,
         PolicyResource::Version(number) => Some(Qualifier::Version(*number)),
@@ -149,13 +156,17 @@ fn arn(scope: &Scope, function: &FunctionName, resource: &PolicyResource) -> Fun
 }
 
 /// The revision of a policy is that of what it is attached to.
-enum Owner {
+pub(crate) enum Owner {
     Version(Box<FunctionVersion>),
     Alias(Alias),
 }
 
 impl Owner {
-    fn find(entry: &Entry<'_>, resource: &PolicyResource, arn: &FunctionArn) -> Result<Self, Error> {
+    pub(crate) fn find(
+        entry: &Entry<'_>,
+        resource: &PolicyResource,
+        arn: &FunctionArn,
+    ) -> Result<Self, Error> {
         let missing = || NotFound::Function { arn: arn.to_string() };
         let version = match resource {
             PolicyResource::Function => Version::Latest,
@@ -168,14 +179,14 @@ impl Owner {
         Ok(Self::Version(Box::new(entry.version(version)?.ok_or_else(missing)?)))
     }
 
-    fn revision(&self) -> RevisionId {
+    pub(crate) fn revision(&self) -> RevisionId {
         match self {
             Self::Version(version) => version.revision,
             Self::Alias(alias) => alias.revision,
         }
     }
 
-    fn revise(self, entry: &mut Entry<'_>, revision: RevisionId) -> Result<(), Error> {
+    pub(crate) fn revise(self, entry: &mut Entry<'_>, revision: RevisionId) -> Result<(), Error> {
         match self {
             Self::Version(version) => entry.put(&FunctionVersion { revision, ..*version })?,
             Self::Alias(alias) => entry.put_alias(&Alias { revision, ..alias })?,
@@ -184,7 +195,7 @@ impl Owner {
     }
 }
 
-fn check_revision(current: RevisionId, seen: Option<&str>, has_policy: bool) -> Result<(), Error> {
+pub(crate) fn check_revision(current: RevisionId, seen: Option<&str>, has_policy: bool) -> Result<(), Error> {
     match seen {
         Some(seen) if seen != current.to_string() && has_policy => Err(Error::PolicyRevisionMismatch),
         Some(seen) if seen != current.to_string() => Err(Error::RevisionMismatch),

@@ -1,12 +1,15 @@
-//! Policy documents, as IAM spells them: how a statement is written, and how statements come and go. Statements keep the
-//! text that they were given.
+//! Policy documents, as IAM spells them: what they may say, how a statement is written, and how statements come and go.
+//! Statements keep the text that they were given.
 //!
 //! Whom a document lets in is not decided here.
+
+pub(crate) mod grammar;
 
 use std::collections::BTreeMap;
 
 use firelet_types::{Region, limits};
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 /// A document would be longer than a policy may be; see <https://github.com/adobe/helix-deploy/issues/24>.
@@ -19,22 +22,25 @@ pub struct PolicyLength {
 
 /// A policy with its statements as texts.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct Document {
-    version: String,
-    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(deserialize_with = "one_or_many")]
     statement: Vec<Box<RawValue>>,
 }
 
 impl Document {
     /// A document of these statements.
     pub(crate) fn new(statement: Vec<Box<RawValue>>) -> Self {
-        Self { version: "2012-10-17".to_owned(), id: "default".to_owned(), statement }
+        Self { version: Some("2012-10-17".to_owned()), id: Some("default".to_owned()), statement }
     }
 
-    /// Reads a stored document.
+    /// Reads a document down to its statements, of which it needs not be known what they say.
     pub(crate) fn parse(document: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(document)
+        object(document)
     }
 
     /// The statements.
@@ -65,10 +71,31 @@ impl Document {
 
     /// The document as JSON, if it is not too long.
     pub(crate) fn json(&self) -> Result<String, PolicyLength> {
-        let json = serde_json::to_string(self).expect("texts in structures are JSON");
-        let size = json.len();
-        if size > limits::POLICY_BYTES { Err(PolicyLength { size }) } else { Ok(json) }
+        bounded(serde_json::to_string(self).expect("texts in structures are JSON"))
     }
+}
+
+/// The text of a document, if it is not too long.
+pub(crate) fn bounded(document: String) -> Result<String, PolicyLength> {
+    let size = document.len();
+    if size > limits::POLICY_BYTES { Err(PolicyLength { size }) } else { Ok(document) }
+}
+
+/// Reads an object. A list of the values of its members, which serde takes as well, is none.
+fn object<T: DeserializeOwned>(json: &str) -> Result<T, serde_json::Error> {
+    if json.trim_start().starts_with('[') {
+        return Err(serde_json::Error::custom("a list where an object is expected"));
+    }
+    serde_json::from_str(json)
+}
+
+/// The statements of a document: a list, or one alone.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Box<RawValue>>, D::Error> {
+    let statements = Box::<RawValue>::deserialize(deserializer)?;
+    if statements.get().starts_with('[') {
+        return serde_json::from_str(statements.get()).map_err(D::Error::custom);
+    }
+    Ok(vec![statements])
 }
 
 #[derive(Deserialize)]

@@ -19,6 +19,7 @@ mod names;
 mod permissions;
 mod random;
 mod random_mappings;
+mod resource_policy;
 mod settings;
 mod states;
 mod tags;

@@ -107,6 +107,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.done(control.delete_function_url_config(scope, call.decode()?).await)
         }
         Operation::DeleteLayerVersion => call.done(control.delete_layer_version(scope, call.decode()?).await),
+        Operation::DeleteResourcePolicy => {
+            call.done(control.delete_resource_policy(scope, call.decode()?).await)
+        }
         Operation::GetAccountSettings => {
             call.answer(control.get_account_settings(scope, call.decode()?).await)
         }
@@ -151,6 +154,7 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.get_layer_version_policy(scope, call.decode()?).await)
         }
         Operation::GetPolicy => call.answer(control.get_policy(scope, call.decode()?).await),
+        Operation::GetResourcePolicy => call.answer(control.get_resource_policy(scope, call.decode()?).await),
         Operation::GetRuntimeManagementConfig => {
             call.answer(control.get_runtime_management_config(scope, call.decode()?).await)
         }
@@ -199,6 +203,7 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::PutFunctionRecursionConfig => {
             call.answer(control.put_function_recursion_config(scope, call.decode()?).await)
         }
+        Operation::PutResourcePolicy => call.answer(control.put_resource_policy(scope, call.decode()?).await),
         Operation::PutRuntimeManagementConfig => {
             call.answer(control.put_runtime_management_config(scope, call.decode()?).await)
         }

@@ -76,9 +76,10 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
 
 fn from_policy(error: &PolicyError) -> ErrorKind {
     match error {
-        PolicyError::Latest | PolicyError::Principal | PolicyError::UrlAuthTypeAction => {
-            ErrorKind::InvalidParameterValueException
-        }
+        PolicyError::Latest
+        | PolicyError::Principal
+        | PolicyError::UrlAuthTypeAction
+        | PolicyError::Grammar(_) => ErrorKind::InvalidParameterValueException,
         PolicyError::StatementExists { .. } => ErrorKind::ResourceConflictException,
         PolicyError::Length(_) => ErrorKind::PolicyLengthExceededException,
         PolicyError::Corrupt(_) => {

@@ -414,14 +414,14 @@ impl Operation {
             Self::DeleteEventSourceMapping | Self::DeleteFunction |
             Self::DeleteFunctionCodeSigningConfig | Self::DeleteFunctionConcurrency |
             Self::DeleteFunctionEventInvokeConfig | Self::DeleteFunctionUrlConfig |
-            Self::DeleteLayerVersion | Self::GetAccountSettings | Self::GetAlias |
-            Self::GetCapacityProvider | Self::GetCodeSigningConfig |
-            Self::GetEventSourceMapping | Self::GetFunction |
-            Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
+            Self::DeleteLayerVersion | Self::DeleteResourcePolicy |
+            Self::GetAccountSettings | Self::GetAlias | Self::GetCapacityProvider |
+            Self::GetCodeSigningConfig | Self::GetEventSourceMapping | Self::GetFunction
+            | Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
             Self::GetFunctionConfiguration | Self::GetFunctionEventInvokeConfig |
             Self::GetFunctionRecursionConfig | Self::GetFunctionUrlConfig |
             Self::GetLayerVersion | Self::GetLayerVersionByArn |
-            Self::GetLayerVersionPolicy | Self::GetPolicy |
+            Self::GetLayerVersionPolicy | Self::GetPolicy | Self::GetResourcePolicy |
             Self::GetRuntimeManagementConfig | Self::Invoke | Self::InvokeAsync |
             Self::ListAliases | Self::ListCapacityProviders |
             Self::ListCodeSigningConfigs | Self::ListEventSourceMappings |
@@ -432,12 +432,13 @@ impl Operation {
             Self::PublishLayerVersion | Self::PublishVersion |
             Self::PutFunctionCodeSigningConfig | Self::PutFunctionConcurrency |
             Self::PutFunctionEventInvokeConfig | Self::PutFunctionRecursionConfig |
-            Self::PutRuntimeManagementConfig | Self::RemoveLayerVersionPermission |
-            Self::RemovePermission | Self::TagResource | Self::UntagResource |
-            Self::UpdateAlias | Self::UpdateCapacityProvider |
-            Self::UpdateCodeSigningConfig | Self::UpdateEventSourceMapping |
-            Self::UpdateFunctionCode | Self::UpdateFunctionConfiguration |
-            Self::UpdateFunctionEventInvokeConfig | Self::UpdateFunctionUrlConfig
+            Self::PutResourcePolicy | Self::PutRuntimeManagementConfig |
+            Self::RemoveLayerVersionPermission | Self::RemovePermission |
+            Self::TagResource | Self::UntagResource | Self::UpdateAlias |
+            Self::UpdateCapacityProvider | Self::UpdateCodeSigningConfig |
+            Self::UpdateEventSourceMapping | Self::UpdateFunctionCode |
+            Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig |
+            Self::UpdateFunctionUrlConfig
         )
     }
 }

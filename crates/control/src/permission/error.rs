@@ -1,6 +1,7 @@
 //! Every refusal that is about permissions, with the text that the caller reads.
 
 use crate::policy::PolicyLength;
+use crate::policy::grammar::GrammarError;
 
 /// Why a policy cannot be what the caller wants.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum PolicyError {
     /// `InvalidParameterValueException`, as in <https://github.com/RJPearson94/terraform-aws-open-next/issues/73>.
     #[error("FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action")]
     UrlAuthTypeAction,
+    /// `InvalidParameterValueException`.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
     /// `ResourceConflictException`.
     #[error(
         "The statement id ({id}) provided already exists. Please provide a new statement id, or remove the existing \

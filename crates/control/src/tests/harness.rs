@@ -144,6 +144,19 @@ impl World {
         self.control.get_policy(&self.scope, request).await.map(answer)
     }
 
+    pub(super) async fn put_resource_policy(&self, members: Value) -> Result<Value, Error> {
+        self.control.put_resource_policy(&self.scope, request(members)).await.map(answer)
+    }
+
+    pub(super) async fn resource_policy(&self, arn: &str) -> Result<Value, Error> {
+        let request = request(json!({ "ResourceArn": arn }));
+        self.control.get_resource_policy(&self.scope, request).await.map(answer)
+    }
+
+    pub(super) async fn delete_resource_policy(&self, members: Value) -> Result<(), Error> {
+        self.control.delete_resource_policy(&self.scope, request(members)).await
+    }
+
     pub(super) async fn put_event_invoke_config(&self, members: Value) -> Result<Value, Error> {
         self.control.put_function_event_invoke_config(&self.scope, request(members)).await.map(answer)
     }
