@@ -93,7 +93,7 @@ def unmet(step, answer, names):
 
 
 class NamesAndPackages(Names):
-    """Names, and what is known of packages: `<package:hello>`, `<sha256:hello>`, `<size:hello>`."""
+    """Names, and what is known of packages: `<package:hello>`, `<sha256:hello>`, `<size:hello>`, `<size:hello*3>`."""
 
     def __contains__(self, name):
         return super().__contains__(name) or name.partition(":")[0] in PACKAGES
@@ -102,7 +102,9 @@ class NamesAndPackages(Names):
         what, _, package = name.partition(":")
         if what not in PACKAGES:
             raise KeyError(f"<{name}> stands for nothing; there are {', '.join([*self, *PACKAGES, *KINDS])}")
-        return PACKAGES[what](NAMED[package]())
+        package, _, times = package.partition("*")
+        known = PACKAGES[what](NAMED[package]())
+        return known * int(times) if times else known
 
 
 PACKAGES = {

@@ -52,6 +52,7 @@ def stored(size):
 NAMED = {
     "hello": lambda: python("def handler(event, context):\n    return 'hello'\n"),
     "other": lambda: python("def handler(event, context):\n    return 'other'\n"),
+    "failing": lambda: python("def handler(event, context):\n    raise ValueError('failed')\n"),
     "one byte above the limit of a zip": lambda: padded(50 * 1024 * 1024 + 1),
     "above the limit of a request": lambda: padded(52_700_000),
     "above the limit once it is unpacked": lambda: package({"padding": bytes(262_144_001)}),

@@ -12,7 +12,7 @@ SOUND = (
     "11111111-2222-3333-4444-555555555555", f"{ARN}:function:name", f"{ARN}:layer:name:1", f"{ARN}:capacity-provider:x",
     f"{ARN}:code-signing-config:csc-01234567890123456", "arn:aws:iam::000000000000:role/name",
     f"{ARN}:event-source-mapping:11111111-2222-3333-4444-555555555555", "arn:aws:lambda:us-east-1::runtime:" + "0" * 64,
-    f"{ARN}:runtime/some-runtime-of-ours", "a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4e5f6",
+    f"{ARN}:function:name:1/durable-execution/name/id", f"{ARN}:runtime/some-runtime-of-ours", "a1b2c3d4e5f6a1b2c3d4e5f6a1b2c3d4e5f6",
     "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-01234567890123456",
 )  # fmt: skip
 # One of these breaks any pattern that can be broken, most of them alone.
@@ -43,7 +43,9 @@ def sound(shape):
         return 0
     if shape.type_name == "blob":
         return b"{}"
-    return next(text for text in (*(shape.enum or ()), *SOUND) if is_sound(shape, text))
+    known = next((text for text in (*(shape.enum or ()), *SOUND) if is_sound(shape, text)), None)
+    assert known is not None, f"SOUND has no text for {shape.name}"
+    return known
 
 
 def broken(shape):
