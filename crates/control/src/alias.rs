@@ -14,6 +14,7 @@ use crate::error::{Conflict, Error, InvalidParameter, NotFound};
 use crate::function::check_revision;
 use crate::marker::{Markers, cut, page_size};
 use crate::name::{Target, resolve};
+use crate::provisioned_concurrency::check_alias;
 
 impl Control {
     /// Gives a version of a function another name.
@@ -45,8 +46,10 @@ impl Control {
                 description: request.description.unwrap_or_default(),
                 weights: BTreeMap::new(),
             };
-            let alias = with_weights(alias, request.routing_config.as_ref());
-            check(entry, alias?, &target)
+            let alias = with_weights(alias, request.routing_config.as_ref())?;
+            check(entry, &alias, &target)?;
+            entry.put_alias(&alias)?;
+            Ok(alias)
         };
         let created = self.store.functions().update(scope, &function, decide).await?;
         Ok(describe(scope, &function, created))
@@ -57,8 +60,8 @@ impl Control {
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_UpdateAlias.html>.
     ///
     /// # Errors
-    /// When there is no such function, version or alias, the alias is of another revision than the caller saw, or the
-    /// weights are wrong.
+    /// When there is no such function, version or alias, the alias is of another revision than the caller saw, the
+    /// weights are wrong, or its provisioned concurrency cannot go with it.
     pub async fn update_alias(
         &self,
         scope: &Scope,
@@ -73,6 +76,7 @@ impl Control {
                 return Err(target.function_not_found());
             }
             let before = entry.alias(&request.name)?.ok_or(NotFound::ChangedAlias { arn })?;
+            let seen = before.clone();
             check_revision(before.revision, request.revision_id.as_deref())?;
             let named = request.function_version.map(|text| version(&text, &target)).transpose()?;
             let alias = Alias {
@@ -82,8 +86,11 @@ impl Control {
                 name: before.name,
                 weights: before.weights,
             };
-            let alias = with_weights(alias, request.routing_config.as_ref());
-            check(entry, alias?, &target)
+            let alias = with_weights(alias, request.routing_config.as_ref())?;
+            check(entry, &alias, &target)?;
+            check_alias(entry, &seen, &alias)?;
+            entry.put_alias(&alias)?;
+            Ok(alias)
         };
         let updated = self.store.functions().update(scope, &function, decide).await?;
         Ok(describe(scope, &function, updated))
@@ -185,8 +192,8 @@ fn with_weights(
     Ok(Alias { weights, ..alias })
 }
 
-/// Stores `alias`, if all that it names is there and fits together.
-fn check(entry: &mut Entry<'_>, alias: Alias, target: &Target) -> Result<Alias, Error> {
+/// Whether all that `alias` names is there and fits together.
+fn check(entry: &Entry<'_>, alias: &Alias, target: &Target) -> Result<(), Error> {
     for number in alias.weights.keys() {
         if alias.version == Version::Published(*number) {
             return Err(InvalidParameter::WeightOfMainVersion { version: number.to_string() }.into());
@@ -201,8 +208,7 @@ fn check(entry: &mut Entry<'_>, alias: Alias, target: &Target) -> Result<Alias, 
     if entry.version(alias.version)?.is_none() {
         return Err(missing(target, &alias.version.to_string()));
     }
-    entry.put_alias(&alias)?;
-    Ok(alias)
+    Ok(())
 }
 
 fn arn(scope: &Scope, function: &FunctionName, alias: &str) -> FunctionArn {

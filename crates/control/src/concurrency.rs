@@ -22,7 +22,8 @@ impl Control {
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionConcurrency.html>.
     ///
     /// # Errors
-    /// When there is no such function, a version or alias is named, or too little would be left for other functions.
+    /// When there is no such function, a version or alias is named, more is provisioned for its versions, or too little
+    /// would be left for other functions.
     pub async fn put_function_concurrency(
         &self,
         scope: &Scope,
@@ -31,7 +32,7 @@ impl Control {
         let reserved = u32::try_from(request.reserved_concurrent_executions).unwrap_or_default();
         let quotas = self.quotas.clone();
         let decide = move |entry: &mut Entry<'_>| {
-            check_unreserved(entry, &quotas, reserved)?;
+            check_reservation(entry, &quotas, reserved)?;
             Ok(entry.set_reservation(Some(reserved))?)
         };
         self.change_reservation(scope, &request.function_name, decide).await?;
@@ -99,10 +100,15 @@ fn whole_function(scope: &Scope, function: &str) -> Result<(Target, FunctionName
     Ok((target, name))
 }
 
-/// Refuses to reserve more when functions without reservation would be left with too little.
-fn check_unreserved(entry: &Entry<'_>, quotas: &Quotas, reserved: u32) -> Result<(), Error> {
+/// Refuses to reserve less than is provisioned, or more when functions without reservation would be left with too
+/// little.
+fn check_reservation(entry: &Entry<'_>, quotas: &Quotas, reserved: u32) -> Result<(), Error> {
     let before = entry.reservations()?;
-    let own = before.of_function.unwrap_or_default();
+    if reserved < before.provisioned {
+        let provisioned = before.provisioned;
+        return Err(ConcurrencyError::BelowProvisioned { reserved, provisioned }.into());
+    }
+    let own = before.set_aside();
     let after = before.in_account - u64::from(own) + u64::from(reserved);
     // An account whose limit is lower than the usual minimum keeps all of it.
     let limit = quotas.concurrent_executions;

@@ -10,6 +10,7 @@ use crate::permission::PolicyError;
 use crate::capacity_provider::CapacityProviderError;
 use crate::code_signing::CodeSigningError;
 use crate::concurrency::ConcurrencyError;
+use crate::provisioned_concurrency::ProvisionedConcurrencyError;
 use crate::runtime_management::RuntimeManagementError;
 
 use crate::function_url_config::FunctionUrlError;
@@ -87,6 +88,9 @@ pub enum Error {
     /// A reservation of concurrency that is not possible.
     #[error(transparent)]
     Concurrency(#[from] ConcurrencyError),
+    /// Provisioned concurrency that is not possible, or is not there; each variant names its kind.
+    #[error(transparent)]
+    ProvisionedConcurrency(#[from] ProvisionedConcurrencyError),
     /// A runtime management configuration that is not possible.
     #[error(transparent)]
     RuntimeManagement(#[from] RuntimeManagementError),

@@ -17,6 +17,7 @@ mod list;
 mod mappings;
 mod names;
 mod permissions;
+mod provisioned_concurrency;
 mod random;
 mod random_mappings;
 mod resource_policy;

@@ -107,6 +107,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.done(control.delete_function_url_config(scope, call.decode()?).await)
         }
         Operation::DeleteLayerVersion => call.done(control.delete_layer_version(scope, call.decode()?).await),
+        Operation::DeleteProvisionedConcurrencyConfig => {
+            call.done(control.delete_provisioned_concurrency_config(scope, call.decode()?).await)
+        }
         Operation::DeleteResourcePolicy => {
             call.done(control.delete_resource_policy(scope, call.decode()?).await)
         }
@@ -154,6 +157,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
             call.answer(control.get_layer_version_policy(scope, call.decode()?).await)
         }
         Operation::GetPolicy => call.answer(control.get_policy(scope, call.decode()?).await),
+        Operation::GetProvisionedConcurrencyConfig => {
+            call.answer(control.get_provisioned_concurrency_config(scope, call.decode()?).await)
+        }
         Operation::GetResourcePolicy => call.answer(control.get_resource_policy(scope, call.decode()?).await),
         Operation::GetRuntimeManagementConfig => {
             call.answer(control.get_runtime_management_config(scope, call.decode()?).await)
@@ -183,6 +189,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::ListLayerVersions => call.answer(control.list_layer_versions(scope, call.decode()?).await),
         Operation::ListLayers => call.answer(control.list_layers(scope, call.decode()?).await),
+        Operation::ListProvisionedConcurrencyConfigs => {
+            call.answer(control.list_provisioned_concurrency_configs(scope, call.decode()?).await)
+        }
         Operation::ListTags => call.answer(control.list_tags(scope, call.decode()?).await),
         Operation::ListVersionsByFunction => {
             call.answer(control.list_versions_by_function(scope, call.decode()?).await)
@@ -202,6 +211,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::PutFunctionRecursionConfig => {
             call.answer(control.put_function_recursion_config(scope, call.decode()?).await)
+        }
+        Operation::PutProvisionedConcurrencyConfig => {
+            call.answer(control.put_provisioned_concurrency_config(scope, call.decode()?).await)
         }
         Operation::PutResourcePolicy => call.answer(control.put_resource_policy(scope, call.decode()?).await),
         Operation::PutRuntimeManagementConfig => {

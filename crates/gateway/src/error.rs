@@ -7,7 +7,7 @@ use firelet_api::{ApiError, ErrorKind};
 use firelet_auth::Error as AuthError;
 use firelet_control::{
     CapacityProviderError, CodeSigningError, ConcurrencyError, Error as ControlError, FunctionUrlError,
-    LayerError, MappingError, NotFound, PolicyError,
+    LayerError, MappingError, NotFound, PolicyError, ProvisionedConcurrencyError,
 };
 use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
 
@@ -55,11 +55,19 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
         ControlError::CodeSigning(CodeSigningError::InUse { .. }) => ErrorKind::ResourceConflictException,
         ControlError::Unsupported { .. } => ErrorKind::NotImplemented,
         // Recorded without `Type`.
-        ControlError::Concurrency(ConcurrencyError::UnreservedMinimum { .. }) => {
+        ControlError::Concurrency(ConcurrencyError::UnreservedMinimum { .. })
+        | ControlError::ProvisionedConcurrency(
+            ProvisionedConcurrencyError::AboveAccount { .. }
+            | ProvisionedConcurrencyError::UnreservedMinimum { .. },
+        ) => {
             return ApiError::new(ErrorKind::InvalidParameterValueException, error.to_string())
                 .without_type();
         }
         ControlError::FunctionUrl(error) => function_url_kind(error),
+        ControlError::Concurrency(ConcurrencyError::BelowProvisioned { .. }) => {
+            ErrorKind::InvalidParameterValueException
+        }
+        ControlError::ProvisionedConcurrency(error) => of_provisioned_concurrency(error),
         ControlError::Layer(error) => layer_kind(error),
         ControlError::Mapping(error) => of_mapping(error),
         ControlError::CapacityProvider(error) => of_capacity_provider(error),
@@ -110,6 +118,24 @@ const fn layer_kind(error: &LayerError) -> ErrorKind {
         LayerError::PolicyRevision => ErrorKind::PreconditionFailedException,
         LayerError::PolicyLength(_) => ErrorKind::PolicyLengthExceededException,
         LayerError::Denied { .. } => ErrorKind::AccessDeniedException,
+    }
+}
+
+const fn of_provisioned_concurrency(error: &ProvisionedConcurrencyError) -> ErrorKind {
+    match error {
+        ProvisionedConcurrencyError::Unpublished
+        | ProvisionedConcurrencyError::OfUnpublished
+        | ProvisionedConcurrencyError::AliasWithWeights
+        | ProvisionedConcurrencyError::AliasMovesWithWeights
+        | ProvisionedConcurrencyError::SnapStart
+        | ProvisionedConcurrencyError::Tenancy
+        | ProvisionedConcurrencyError::AboveReservation
+        | ProvisionedConcurrencyError::AboveAccount { .. }
+        | ProvisionedConcurrencyError::UnreservedMinimum { .. } => ErrorKind::InvalidParameterValueException,
+        ProvisionedConcurrencyError::Missing => ErrorKind::ProvisionedConcurrencyConfigNotFoundException,
+        ProvisionedConcurrencyError::VersionProvisioned | ProvisionedConcurrencyError::AliasProvisioned => {
+            ErrorKind::ResourceConflictException
+        }
     }
 }
 

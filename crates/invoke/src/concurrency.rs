@@ -1,4 +1,5 @@
-//! How many invocations may run at once: of a function that has executions reserved, and of all others together.
+//! How many invocations may run at once: of a version that has executions provisioned, of a function that has some
+//! reserved, and of all others together.
 //!
 //! Rooms count; how many fit in comes with each [`Share`], so that a change of a limit does not disturb what runs.
 //! Knows no database. See <https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html>.
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use firelet_store::Version;
 use firelet_store::function::Reservations;
 use firelet_types::{FunctionName, Scope};
 use parking_lot::Mutex;
@@ -27,6 +29,16 @@ pub(crate) struct Concurrency {
     limit: usize,
     accounts: Mutex<HashMap<Scope, Arc<Room>>>,
     functions: Mutex<HashMap<(Scope, FunctionName), Arc<Room>>>,
+    versions: Mutex<HashMap<(Scope, FunctionName, Version), Arc<Room>>>,
+}
+
+/// What bounds the invocations of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// What is set aside for its function and for others.
+    pub(crate) reservations: Reservations,
+    /// Executions that are kept initialised for the version.
+    pub(crate) allocated: u32,
 }
 
 /// Counts running invocations.
@@ -36,12 +48,21 @@ struct Room {
     freed: Notify,
 }
 
-/// The part of an account's concurrency that a function may use.
+/// The part of an account's concurrency that a version of a function may use.
 #[derive(Debug, Clone)]
 pub(crate) struct Share {
+    /// What is kept initialised for it, which is used first.
+    provisioned: Option<Place>,
+    /// What it shares with other versions, or other functions.
+    rest: Place,
+    exceeded: Exceeded,
+}
+
+/// A room with how many fit in.
+#[derive(Debug, Clone)]
+struct Place {
     room: Arc<Room>,
     limit: usize,
-    exceeded: Exceeded,
 }
 
 /// Which limit leaves no room.
@@ -60,27 +81,48 @@ pub(crate) struct Slot(Arc<Room>);
 impl Concurrency {
     pub(crate) fn new(limit: u32) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { limit, accounts: Mutex::default(), functions: Mutex::default() }
+        Self { limit, accounts: Mutex::default(), functions: Mutex::default(), versions: Mutex::default() }
     }
 
-    /// The share of a function. One with a reservation has its own, however busy the others are; the others share
-    /// what is reserved for none.
+    /// The share of a version. A function with a reservation has its own, however busy the others are; the others share
+    /// what is set aside for none. What is provisioned for a version is part of the one or the other, and no other version
+    /// may use it.
     ///
     /// Invocations that run while a reservation is made or removed stay counted where they began.
-    pub(crate) fn share(&self, scope: &Scope, name: &FunctionName, reserved: Reservations) -> Share {
-        match reserved.of_function {
-            Some(limit) => Share {
-                room: room(&self.functions, (scope.clone(), name.clone())),
-                limit: usize::try_from(limit).unwrap_or(usize::MAX),
+    pub(crate) fn share(
+        &self,
+        scope: &Scope,
+        name: &FunctionName,
+        version: Version,
+        Bounds { reservations, allocated }: Bounds,
+    ) -> Share {
+        let provisioned = (allocated > 0).then(|| Place {
+            room: room(&self.versions, (scope.clone(), name.clone(), version)),
+            limit: count(allocated),
+        });
+        match reservations.of_function {
+            Some(reserved) => Share {
+                provisioned,
+                rest: Place {
+                    room: room(&self.functions, (scope.clone(), name.clone())),
+                    limit: count(reserved.saturating_sub(reservations.provisioned)),
+                },
                 exceeded: Exceeded::Function,
             },
             None => Share {
-                room: room(&self.accounts, scope.clone()),
-                limit: self.limit.saturating_sub(usize::try_from(reserved.in_account).unwrap_or(usize::MAX)),
+                provisioned,
+                rest: Place {
+                    room: room(&self.accounts, scope.clone()),
+                    limit: self.limit.saturating_sub(count(reservations.in_account)),
+                },
                 exceeded: Exceeded::Account,
             },
         }
     }
+}
+
+fn count(executions: impl TryInto<usize>) -> usize {
+    executions.try_into().unwrap_or(usize::MAX)
 }
 
 fn room<K: Eq + Hash>(rooms: &Mutex<HashMap<K, Arc<Room>>>, key: K) -> Arc<Room> {
@@ -97,12 +139,26 @@ impl Share {
         if let Some(slot) = self.enter() {
             return Ok(slot);
         }
-        if self.limit == 0 {
+        if self.provisioned.is_none() && self.rest.limit == 0 {
             return Err(self.exceeded);
         }
         tokio::time::timeout(PATIENCE, self.wait()).await.map_err(|_| self.exceeded)
     }
 
+    fn enter(&self) -> Option<Slot> {
+        self.provisioned.as_ref().and_then(Place::enter).or_else(|| self.rest.enter())
+    }
+
+    async fn wait(&self) -> Slot {
+        let Some(provisioned) = &self.provisioned else { return self.rest.wait().await };
+        tokio::select! {
+            slot = provisioned.wait() => slot,
+            slot = self.rest.wait() => slot,
+        }
+    }
+}
+
+impl Place {
     fn enter(&self) -> Option<Slot> {
         let one_more = |running| (running < self.limit).then_some(running + 1);
         let entered = self.room.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
@@ -150,7 +206,18 @@ mod tests {
         of_function: Option<u32>,
         in_account: u64,
     ) -> Share {
-        concurrency.share(scope, &name.parse().unwrap(), Reservations { of_function, in_account })
+        let reservations = Reservations { of_function, provisioned: 0, in_account };
+        let bounds = Bounds { reservations, allocated: 0 };
+        concurrency.share(scope, &name.parse().unwrap(), Version::Latest, bounds)
+    }
+
+    /// The share of a version of a function `a`, of which 3 executions are provisioned for version 1, of 10 in all.
+    fn provisioned_share(concurrency: &Concurrency, version: Version, of_function: Option<u32>) -> Share {
+        let in_account = u64::from(of_function.unwrap_or(3));
+        let reservations = Reservations { of_function, provisioned: 3, in_account };
+        let allocated = if version == Version::Published(1) { 3 } else { 0 };
+        let bounds = Bounds { reservations, allocated };
+        concurrency.share(&local(), &"a".parse().unwrap(), version, bounds)
     }
 
     /// Takes slots until there are none: how many there were, and which limit ended it.
@@ -199,6 +266,43 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_provisioned_for_a_version_is_used_first_and_by_no_other() {
+        for (of_function, rest, exceeded) in
+            [(None, 7, Exceeded::Account), (Some(5), 2, Exceeded::Function), (Some(3), 0, Exceeded::Function)]
+        {
+            let concurrency = Concurrency::new(10);
+            let provisioned = provisioned_share(&concurrency, Version::Published(1), of_function);
+            let latest = provisioned_share(&concurrency, Version::Latest, of_function);
+            let (of_latest, why) = fill(&latest).await;
+            assert_eq!((of_latest.len(), why), (rest, exceeded), "{of_function:?}");
+            let (of_version, why) = fill(&provisioned).await;
+            assert_eq!((of_version.len(), why), (3, exceeded), "{of_function:?}");
+            drop(of_latest);
+            let (spilled, why) = fill(&provisioned).await;
+            assert_eq!((spilled.len(), why), (rest, exceeded), "{of_function:?}");
+            drop(of_version);
+            assert_eq!(fill(&latest).await.0.len(), 0, "{of_function:?}");
+            assert_eq!(fill(&provisioned).await.0.len(), 3, "{of_function:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_frees_on_either_side_is_taken() {
+        for frees_provisioned in [true, false] {
+            let share = provisioned_share(&Concurrency::new(10), Version::Published(1), Some(4));
+            let mut taken = fill(&share).await.0;
+            assert_eq!(taken.len(), 4);
+            let one = if frees_provisioned { taken.remove(0) } else { taken.remove(3) };
+            let free = async {
+                tokio::task::yield_now().await;
+                drop(one);
+            };
+            let (slot, ()) = tokio::join!(share.slot(), free);
+            assert!(slot.is_ok(), "{frees_provisioned}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn another_limit_counts_what_runs_already() {
         let concurrency = Concurrency::new(10);
         let (_running, _) = fill(&share(&concurrency, &local(), "a", Some(3), 3)).await;
@@ -231,7 +335,7 @@ mod tests {
             tasks.spawn(async move {
                 for _ in 0..500 {
                     if let Ok(slot) = share.slot().await {
-                        assert!(share.room.running.load(Ordering::SeqCst) <= LIMIT);
+                        assert!(share.rest.room.running.load(Ordering::SeqCst) <= LIMIT);
                         tokio::task::yield_now().await;
                         drop(slot);
                     }
@@ -239,7 +343,7 @@ mod tests {
             });
         }
         tasks.join_all().await;
-        assert_eq!(share.room.running.load(Ordering::SeqCst), 0);
+        assert_eq!(share.rest.room.running.load(Ordering::SeqCst), 0);
         assert_eq!(fill(&share).await.0.len(), LIMIT);
     }
 }

@@ -10,7 +10,7 @@ use firelet_store::{Alias, FunctionVersion, Store, Version};
 use firelet_types::{Chance, FunctionName, Qualifier, Scope};
 use parking_lot::RwLock;
 
-use crate::concurrency::{Concurrency, Share};
+use crate::concurrency::{Bounds, Concurrency, Share};
 
 /// Look-ups kept at once; beyond that all are forgotten.
 const ROUTES: usize = 65_536;
@@ -87,13 +87,17 @@ impl Routing {
             return Ok(Some(route.clone()));
         }
         let functions = self.store.functions();
-        let (Some(function), Some(reserved)) =
+        let (Some(function), Some(reservations)) =
             (functions.get(scope, name, version)?, functions.reservations(scope, name)?)
         else {
             self.routes.write().remove(&key);
             return Ok(None);
         };
-        let share = self.concurrency.share(scope, name, reserved);
+        let allocated = match reservations.provisioned {
+            0 => 0,
+            _ => functions.allocated_concurrency(scope, name, version)?,
+        };
+        let share = self.concurrency.share(scope, name, version, Bounds { reservations, allocated });
         let route = Route { group: self.pool.group(&function), function, share, generation };
         keep(&self.routes, key, route.clone());
         Ok(Some(route))

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use firelet_runtime::{Environment, Readiness};
+use firelet_runtime::{Environment, InitializationType, Readiness};
 use firelet_store::FunctionVersion;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -36,8 +36,9 @@ pub struct Group {
 
 #[derive(Default)]
 struct Members {
-    /// Least recently used first.
+    /// Made for invocations that are over; least recently used first.
     idle: Vec<Idle>,
+    provisioned: Provisioned,
     waiting: VecDeque<Waiter>,
     creating: usize,
     /// Environments on loan.
@@ -46,6 +47,27 @@ struct Members {
     finishing: Vec<Finishing>,
     /// Replaced by a newer configuration, or deleted: what comes back is ended.
     is_retired: bool,
+}
+
+/// Environments that are kept whether or not anything is invoked.
+#[derive(Default)]
+struct Provisioned {
+    /// How many are wanted; what comes back beyond that is ended.
+    wanted: usize,
+    /// Least recently used first.
+    idle: Vec<Arc<Environment>>,
+    /// On loan, or about to ask for their next event.
+    busy: usize,
+    creating: usize,
+}
+
+/// What there is of environments that are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stock {
+    /// Initialised and alive, whether idle or not.
+    pub(crate) alive: usize,
+    /// On their way.
+    pub(crate) creating: usize,
 }
 
 struct Idle {
@@ -82,6 +104,36 @@ impl Group {
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.members.lock().is_retired
+    }
+
+    /// Keeps up to `wanted` environments whether or not anything is invoked: those beyond are ended once they are idle.
+    pub(crate) fn keep(&self, wanted: usize) {
+        let ended = {
+            let mut members = self.members.lock();
+            members.provisioned.wanted = if members.is_retired { 0 } else { wanted };
+            members.provisioned.trim()
+        };
+        // Ends the guests; outside the lock.
+        drop(ended);
+    }
+
+    /// What there is of environments that are kept.
+    pub(crate) fn stock(&self) -> Stock {
+        self.members.lock().provisioned.stock()
+    }
+
+    /// Counts an environment as on its way that will be kept; [`Group::provisioned`] has to follow.
+    pub(crate) fn provision(&self) {
+        self.members.lock().provisioned.creating += 1;
+    }
+
+    /// Takes in an environment that will be kept, or that there is none.
+    pub(crate) fn provisioned(&self, environment: Option<Arc<Environment>>) {
+        let mut members = self.members.lock();
+        members.provisioned.creating -= 1;
+        if let Some(environment) = environment {
+            members.give(environment);
+        }
     }
 
     /// An environment that is idle, the one used last first, or will be in a moment; none if all are busy.
@@ -205,8 +257,15 @@ impl Group {
         self.polling.runtime_is_ready();
         let mut members = self.members.lock();
         members.finishing.retain(|finishing| !Arc::ptr_eq(&finishing.environment, &environment));
+        let is_provisioned = is_provisioned(&environment);
+        if is_provisioned {
+            members.provisioned.busy -= 1;
+        }
         if readiness == Readiness::Ready {
             members.give(environment);
+        } else if is_provisioned {
+            // Without room in the queue, the next tick is what notices.
+            self.hand_over(Task::Provision);
         }
         if members.demand().supply(true) == Supply::Create {
             drop(members);
@@ -226,14 +285,15 @@ impl Group {
         let idle = {
             let mut members = self.members.lock();
             members.is_retired = true;
-            std::mem::take(&mut members.idle)
+            members.provisioned.wanted = 0;
+            (std::mem::take(&mut members.idle), std::mem::take(&mut members.provisioned.idle))
         };
         // Ends the guests; outside the lock.
         drop(idle);
     }
 
     /// Ends environments idle since before `cutoff`, and those that should have finished before `now`. Says how many
-    /// are idle after that, and whether the group is in use at all.
+    /// are idle after that, and whether the group is in use at all. Those that are kept do not count as idle.
     pub(crate) fn expire(&self, cutoff: Option<Instant>, now: Instant) -> (usize, bool) {
         let (expired, overdue, left, is_used) = {
             let mut members = self.members.lock();
@@ -294,11 +354,18 @@ impl Members {
 
     fn is_used(&mut self) -> bool {
         let Demand { waiting, creating, finishing } = self.demand();
-        !self.idle.is_empty() || self.leased + waiting + creating + finishing > 0
+        let kept = self.provisioned.wanted + self.provisioned.idle.len() + self.provisioned.creating;
+        !self.idle.is_empty() || self.leased + waiting + creating + finishing + kept > 0
     }
 
-    /// The environment used last that is alive.
+    /// The environment used last that is alive: of those that are kept, if one of them is idle.
     fn take_idle(&mut self) -> Option<Arc<Environment>> {
+        while let Some(environment) = self.provisioned.idle.pop() {
+            if environment.is_ready() {
+                self.provisioned.busy += 1;
+                return Some(environment);
+            }
+        }
         while let Some(idle) = self.idle.pop() {
             if idle.environment.is_ready() {
                 return Some(idle.environment);
@@ -309,20 +376,47 @@ impl Members {
 
     /// Gives an environment to the caller who has waited longest, or keeps it.
     fn give(&mut self, environment: Arc<Environment>) {
+        let is_provisioned = is_provisioned(&environment);
         let mut environment = Ok(environment);
         while let Some(waiter) = self.waiting.pop_front() {
             match waiter.send(environment) {
                 Ok(()) => {
                     self.leased += 1;
+                    self.provisioned.busy += usize::from(is_provisioned);
                     return;
                 }
                 Err(unsent) => environment = unsent,
             }
         }
-        if let Ok(environment) = environment
-            && !self.is_retired
-        {
+        let Ok(environment) = environment else { return };
+        if self.is_retired {
+            return;
+        }
+        if !is_provisioned {
             self.idle.push(Idle { environment, since: Instant::now() });
+        } else if self.provisioned.idle.len() + self.provisioned.busy < self.provisioned.wanted {
+            self.provisioned.idle.push(environment);
         }
     }
+}
+
+impl Provisioned {
+    /// Takes out those idle that are too many, and those that have ended.
+    fn trim(&mut self) -> Vec<Arc<Environment>> {
+        let (mut alive, mut ended): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.idle).into_iter().partition(|environment| environment.is_ready());
+        let surplus = (alive.len() + self.busy).saturating_sub(self.wanted).min(alive.len());
+        ended.extend(alive.drain(..surplus));
+        self.idle = alive;
+        ended
+    }
+
+    fn stock(&self) -> Stock {
+        let idle = self.idle.iter().filter(|environment| environment.is_ready()).count();
+        Stock { alive: idle + self.busy, creating: self.creating }
+    }
+}
+
+fn is_provisioned(environment: &Environment) -> bool {
+    environment.initialization() == InitializationType::ProvisionedConcurrency
 }

@@ -1,5 +1,5 @@
-//! The life of execution environments on this node: made on demand, used one invocation at a time, kept warm,
-//! and ended when idle, replaced or unwanted.
+//! The life of execution environments on this node: made on demand or, for provisioned versions, ahead of it, used one
+//! invocation at a time, kept warm, and ended when idle, replaced or unwanted.
 //!
 //! The contract with callers is to lease an environment and to give it back; the pool knows neither what an
 //! invocation is for nor how many may run at once.
@@ -9,6 +9,7 @@ mod code_cache;
 mod demand;
 mod group;
 mod lease;
+mod provisioning;
 mod service;
 
 pub use firelet_runtime::{Invocation, Outcome, Undelivered, catalogue};

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use firelet_runtime::{Catalogue, Environment, Function, InitFailure, InitPhase, StartError, start};
+use firelet_runtime::{
+    Catalogue, Environment, Function, InitFailure, InitPhase, InitializationType, StartError, start,
+};
 use firelet_store::definition::LogFormat;
 use firelet_store::{FunctionVersion, Store, Version};
 use firelet_types::{FunctionName, Scope, TenantId, limits};
@@ -18,6 +20,7 @@ use crate::busy_poll::BusyPoll;
 use crate::code_cache::CodeCache;
 use crate::group::Group;
 use crate::lease::{LeaseError, Orphan};
+use crate::provisioning::{Occasion, Provisioning};
 
 /// Requests that may wait for the service; beyond that callers are told that the pool is overloaded.
 const TASKS: usize = 4_096;
@@ -52,21 +55,24 @@ pub(crate) enum Task {
     Create(Arc<Group>),
     /// See an invocation to its end whose caller went away.
     Finish(Orphan),
+    /// See whether environments that are kept are missing.
+    Provision,
     /// Do what a caller may not be there for.
     Run(Pin<Box<dyn Future<Output = ()> + Send>>),
 }
 
+/// One version of a function.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    scope: Scope,
-    name: FunctionName,
-    version: Version,
+pub(crate) struct Key {
+    pub(crate) scope: Scope,
+    pub(crate) name: FunctionName,
+    pub(crate) version: Version,
     /// Whose environments they are, where a function's are kept apart for each tenant.
-    tenant: Option<TenantId>,
+    pub(crate) tenant: Option<TenantId>,
 }
 
 impl Key {
-    fn of(function: &FunctionVersion, tenant: Option<&TenantId>) -> Self {
+    pub(crate) fn of(function: &FunctionVersion, tenant: Option<&TenantId>) -> Self {
         let FunctionVersion { scope, name, version, .. } = function;
         Self { scope: scope.clone(), name: name.clone(), version: *version, tenant: tenant.cloned() }
     }
@@ -97,7 +103,7 @@ pub struct PoolService {
 }
 
 /// All that it takes to make an environment.
-struct Maker {
+pub(crate) struct Maker {
     runtime: firelet_runtime::Options,
     catalogue: Catalogue,
     code: CodeCache,
@@ -161,6 +167,18 @@ impl Pool {
         group
     }
 
+    /// The environments of a version, if there are any; of `function` as it is configured now, where that is known.
+    pub(crate) fn existing_group(
+        &self,
+        version: &Key,
+        function: Option<&Arc<FunctionVersion>>,
+    ) -> Option<Arc<Group>> {
+        let groups = self.shared.groups.read();
+        let group = groups.get(version)?;
+        let is_current = function.is_none_or(|function| is_same_configuration(group.function(), function));
+        is_current.then(|| Arc::clone(group))
+    }
+
     /// Runs `work` to its end, whether or not its caller stays.
     ///
     /// # Errors
@@ -208,7 +226,14 @@ impl PoolService {
         });
         let mut tick = tokio::time::interval(TICK);
         let mut generation = 0;
+        let mut changes = self.store.changes().subscribe();
         let (driver_sender, mut new_drivers) = mpsc::unbounded_channel();
+        let mut provisioning = Provisioning::new(
+            Pool { shared: Arc::clone(&self.shared) },
+            Arc::clone(&self.maker),
+            Arc::clone(&self.store),
+            driver_sender.clone(),
+        );
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -217,20 +242,28 @@ impl PoolService {
                         let (maker, drivers) = (Arc::clone(&self.maker), driver_sender.clone());
                         work.spawn(async move {
                             let mut creation = Creation { group, result: Err(LeaseError::Stopped) };
-                            creation.result = maker.make(creation.group.function(), &drivers).await;
+                            let initialization = InitializationType::OnDemand;
+                            creation.result =
+                                maker.make(creation.group.function(), initialization, &drivers).await;
                         });
                     }
                     Task::Finish(orphan) => {
                         work.spawn(orphan.finish());
                     }
+                    Task::Provision => provisioning.step(Occasion::Change),
                     Task::Run(future) => {
                         work.spawn(future);
                     }
                 },
+                Ok(()) = changes.changed() => provisioning.follow(),
+                () = provisioning.progress() => provisioning.step(Occasion::Change),
                 Some(driver) = new_drivers.recv() => {
                     drivers.spawn(driver);
                 }
-                _ = tick.tick() => self.tend(&mut generation),
+                _ = tick.tick() => {
+                    self.tend(&mut generation);
+                    provisioning.step(Occasion::Tick);
+                }
                 Some(_) = work.join_next(), if !work.is_empty() => {}
                 Some(_) = drivers.join_next(), if !drivers.is_empty() => {}
             }
@@ -311,16 +344,22 @@ impl Drop for Creation {
 }
 
 /// Drives one environment's guest.
-type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Maker {
-    /// Makes an environment. Where its Init phase takes too long it is made again, with the function's own timeout.
-    async fn make(
+    /// Makes an environment. Where an invocation waits for it and its Init phase takes too long it is made again, with
+    /// the function's own timeout.
+    pub(crate) async fn make(
         &self,
         version: &FunctionVersion,
+        initialization: InitializationType,
         drivers: &mpsc::UnboundedSender<Driver>,
     ) -> Result<Arc<Environment>, LeaseError> {
-        let function = self.function(version).await?;
+        let function = self.function(version, initialization).await?;
+        if initialization == InitializationType::ProvisionedConcurrency {
+            let limit = limits::PROVISIONED_INIT_TIMEOUT.max(function.timeout);
+            return self.attempt(&function, limit, InitPhase::Init, drivers).await;
+        }
         match self.attempt(&function, limits::INIT_TIMEOUT, InitPhase::Init, drivers).await {
             Err(LeaseError::Init(failed)) if matches!(failed.failure, InitFailure::TimedOut) => {
                 self.attempt(&function, function.timeout, InitPhase::Invoke, drivers).await
@@ -345,7 +384,11 @@ impl Maker {
         Ok(Arc::new(environment))
     }
 
-    async fn function(&self, version: &FunctionVersion) -> Result<Function, LeaseError> {
+    async fn function(
+        &self,
+        version: &FunctionVersion,
+        initialization: InitializationType,
+    ) -> Result<Function, LeaseError> {
         let definition = &version.definition;
         let runtime = definition.runtime.as_deref().unwrap_or_default();
         let interpreter = self.catalogue.interpreter(runtime).await.map_err(LeaseError::Runtime)?;
@@ -374,6 +417,7 @@ impl Maker {
                 .clone()
                 .unwrap_or_else(|| format!("/aws/lambda/{}", version.name)),
             json_log_level,
+            initialization,
         })
     }
 }

@@ -81,6 +81,27 @@ pub struct Function {
     pub log_group: String,
     /// The application log level, where logs are written as JSON.
     pub json_log_level: Option<String>,
+    /// Why its environment is made.
+    pub initialization: InitializationType,
+}
+
+/// Why an environment is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitializationType {
+    /// An invocation waits for it.
+    OnDemand,
+    /// It is kept for invocations to come.
+    ProvisionedConcurrency,
+}
+
+impl InitializationType {
+    /// The value of `AWS_LAMBDA_INITIALIZATION_TYPE`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::ProvisionedConcurrency => "provisioned-concurrency",
+        }
+    }
 }
 
 /// The answer to one invocation.
@@ -105,6 +126,7 @@ pub struct Environment {
     last_peak: Arc<AtomicU64>,
     log: Log,
     timeout: Duration,
+    initialization: InitializationType,
     /// How long Init took, until the first invocation reports it.
     init: Mutex<Option<Duration>>,
     /// How much of the first invocation's time an Init phase inside it took.
@@ -127,6 +149,12 @@ impl Environment {
     #[must_use]
     pub fn id(&self) -> EnvironmentId {
         self.id
+    }
+
+    /// Why it was made.
+    #[must_use]
+    pub const fn initialization(&self) -> InitializationType {
+        self.initialization
     }
 
     /// Whether the runtime waits for an event.
@@ -320,6 +348,7 @@ pub(crate) mod tests {
             variables: BTreeMap::new(),
             log_group: "/aws/lambda/f".into(),
             json_log_level: None,
+            initialization: InitializationType::OnDemand,
         }
     }
 }

@@ -30,7 +30,8 @@ pub(crate) fn init_start(runtime_version: &str, runtime_version_arn: &str) -> St
     format!("INIT_START Runtime Version: {runtime_version}\tRuntime Version ARN: {runtime_version_arn}\n")
 }
 
-/// The report on an Init phase that failed; `phase` is `init`, or `invoke` where it was repeated there.
+/// The report on an Init phase that failed, or came ahead of any invocation; `phase` is `init`, or `invoke` where it was
+/// repeated there.
 pub(crate) fn init_report(duration: Duration, phase: &str, status: &Status) -> String {
     let mut line = format!("INIT_REPORT Init Duration: {:.2} ms\tPhase: {phase}", milliseconds(duration));
     status.write(&mut line);

@@ -32,7 +32,7 @@ pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str
     variables.set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &function.memory_megabytes.to_string());
     variables.set("AWS_LAMBDA_LOG_GROUP_NAME", &function.log_group);
     variables.set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
-    variables.set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    variables.set("AWS_LAMBDA_INITIALIZATION_TYPE", function.initialization.as_str());
     variables.set("AWS_LAMBDA_RUNTIME_API", runtime_api);
     variables.default("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
     variables.set("AWS_XRAY_DAEMON_ADDRESS", &format!("{XRAY_DAEMON}:{XRAY_PORT}"));

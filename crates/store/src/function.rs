@@ -9,6 +9,7 @@ mod entry;
 mod event_invoke_config;
 mod function_url_config;
 mod policy;
+mod provisioned_concurrency;
 pub(crate) mod row;
 mod settings;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use function_url_config::{
     Cors, FunctionUrlConfig, FunctionUrlDefinition, InvokeMode, UrlAuthentication,
 };
 pub use policy::PolicyResource;
+pub use provisioned_concurrency::{Allocation, AllocationStatus, ProvisionedConcurrency, ProvisionedVersion};
 use row::COLUMNS;
 pub use settings::RuntimeUpdate;
 
@@ -125,7 +127,7 @@ pub struct Usage {
     pub functions: u64,
     /// Bytes of the deployment packages of all versions, each counted.
     pub code_bytes: u64,
-    /// Executions that functions reserve for themselves.
+    /// Executions that are set aside for functions: reserved, or provisioned where nothing is reserved.
     pub reserved_concurrency: u64,
 }
 

@@ -40,6 +40,12 @@ impl Timestamp {
         self.format("%Y-%m-%dT%H:%M:%S%.3f+0000")
     }
 
+    /// `2026-11-22T10:11:12+0000`, the form of `LastModified` of provisioned concurrency.
+    #[must_use]
+    pub fn last_modified_second(self) -> String {
+        self.format("%Y-%m-%dT%H:%M:%S+0000")
+    }
+
     /// `2026/11/22`, the start of a log stream's name.
     #[must_use]
     pub fn date_path(self) -> String {
@@ -111,6 +117,7 @@ mod tests {
         let moment = Timestamp::from_millis(1_795_428_672_045);
         assert_eq!(moment.iso8601(), "2026-11-23T10:11:12.045Z");
         assert_eq!(moment.last_modified(), "2026-11-23T10:11:12.045+0000");
+        assert_eq!(moment.last_modified_second(), "2026-11-23T10:11:12+0000");
         assert_eq!(moment.date_path(), "2026/11/23");
     }
 

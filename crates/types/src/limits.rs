@@ -61,6 +61,9 @@ pub const FUNCTION_URLS_PER_PAGE: usize = 50;
 pub const FILTERS_PER_MAPPING: usize = 5;
 /// How long the Init phase of an execution environment may take.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the Init phase of an execution environment that is made ahead may take, where its invocations may not take
+/// longer.
+pub const PROVISIONED_INIT_TIMEOUT: Duration = Duration::from_secs(130);
 /// How long a link to a function's code stays good.
 pub const CODE_LINK_LIFETIME: Duration = Duration::from_secs(600);
 /// Memory that corresponds to one virtual CPU, in MB.

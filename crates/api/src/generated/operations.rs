@@ -414,24 +414,27 @@ impl Operation {
             Self::DeleteEventSourceMapping | Self::DeleteFunction |
             Self::DeleteFunctionCodeSigningConfig | Self::DeleteFunctionConcurrency |
             Self::DeleteFunctionEventInvokeConfig | Self::DeleteFunctionUrlConfig |
-            Self::DeleteLayerVersion | Self::DeleteResourcePolicy |
-            Self::GetAccountSettings | Self::GetAlias | Self::GetCapacityProvider |
-            Self::GetCodeSigningConfig | Self::GetEventSourceMapping | Self::GetFunction
-            | Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
+            Self::DeleteLayerVersion | Self::DeleteProvisionedConcurrencyConfig |
+            Self::DeleteResourcePolicy | Self::GetAccountSettings | Self::GetAlias |
+            Self::GetCapacityProvider | Self::GetCodeSigningConfig |
+            Self::GetEventSourceMapping | Self::GetFunction |
+            Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
             Self::GetFunctionConfiguration | Self::GetFunctionEventInvokeConfig |
             Self::GetFunctionRecursionConfig | Self::GetFunctionUrlConfig |
             Self::GetLayerVersion | Self::GetLayerVersionByArn |
-            Self::GetLayerVersionPolicy | Self::GetPolicy | Self::GetResourcePolicy |
+            Self::GetLayerVersionPolicy | Self::GetPolicy |
+            Self::GetProvisionedConcurrencyConfig | Self::GetResourcePolicy |
             Self::GetRuntimeManagementConfig | Self::Invoke | Self::InvokeAsync |
             Self::ListAliases | Self::ListCapacityProviders |
             Self::ListCodeSigningConfigs | Self::ListEventSourceMappings |
             Self::ListFunctionEventInvokeConfigs | Self::ListFunctionUrlConfigs |
             Self::ListFunctionVersionsByCapacityProvider | Self::ListFunctions |
             Self::ListFunctionsByCodeSigningConfig | Self::ListLayerVersions |
-            Self::ListLayers | Self::ListTags | Self::ListVersionsByFunction |
-            Self::PublishLayerVersion | Self::PublishVersion |
-            Self::PutFunctionCodeSigningConfig | Self::PutFunctionConcurrency |
-            Self::PutFunctionEventInvokeConfig | Self::PutFunctionRecursionConfig |
+            Self::ListLayers | Self::ListProvisionedConcurrencyConfigs | Self::ListTags |
+            Self::ListVersionsByFunction | Self::PublishLayerVersion |
+            Self::PublishVersion | Self::PutFunctionCodeSigningConfig |
+            Self::PutFunctionConcurrency | Self::PutFunctionEventInvokeConfig |
+            Self::PutFunctionRecursionConfig | Self::PutProvisionedConcurrencyConfig |
             Self::PutResourcePolicy | Self::PutRuntimeManagementConfig |
             Self::RemoveLayerVersionPermission | Self::RemovePermission |
             Self::TagResource | Self::UntagResource | Self::UpdateAlias |

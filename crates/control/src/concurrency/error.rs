@@ -12,4 +12,15 @@ pub enum ConcurrencyError {
         /// What must be left.
         minimum: u32,
     },
+    /// Less than what is provisioned for the function's versions.
+    #[error(
+        " ReservedConcurrentExecutions  {reserved} should not be lower than function's total provisioned concurrency \
+         [{provisioned}]."
+    )]
+    BelowProvisioned {
+        /// What the caller wants to reserve.
+        reserved: u32,
+        /// What is provisioned.
+        provisioned: u32,
+    },
 }

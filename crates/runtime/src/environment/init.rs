@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::guest::KILLED;
 use super::log::Log;
-use super::{Environment, Outcome};
+use super::{Environment, InitializationType, Outcome};
 use crate::failure::{ExitReason, Failure};
 use crate::platform_log::{self, Status};
 use crate::state::InitEnd;
@@ -44,10 +44,7 @@ impl Starting {
         let duration = self.started.elapsed().min(limit);
         let failure = match end {
             Ok(Ok(InitEnd::Ready)) => {
-                match phase {
-                    InitPhase::Init => *self.environment.init.lock() = Some(duration),
-                    InitPhase::Invoke => *self.environment.spent.lock() = duration,
-                }
+                self.environment.initialised(duration, phase);
                 return Ok(self.environment);
             }
             Ok(Ok(InitEnd::Error { error_type, payload })) => {
@@ -60,6 +57,21 @@ impl Starting {
         };
         let peak_memory_bytes = self.environment.peak_memory_bytes();
         Err(InitFailed::new(failure, duration, phase, self.environment.log, peak_memory_bytes))
+    }
+}
+
+impl Environment {
+    /// Takes down how long Init took. Its first invocation reports that, unless it is made ahead of them: then the log
+    /// tells at once.
+    fn initialised(&self, duration: Duration, phase: InitPhase) {
+        match (self.initialization, phase) {
+            (InitializationType::ProvisionedConcurrency, _) => {
+                let report = platform_log::init_report(duration, phase.name(), &Status::Success);
+                self.log.output.platform(report);
+            }
+            (InitializationType::OnDemand, InitPhase::Init) => *self.init.lock() = Some(duration),
+            (InitializationType::OnDemand, InitPhase::Invoke) => *self.spent.lock() = duration,
+        }
     }
 }
 

@@ -145,6 +145,7 @@ pub async fn start(
         last_peak,
         log,
         timeout: function.timeout,
+        initialization: function.initialization,
         init: Mutex::new(None),
         spent: Mutex::default(),
         finished: Mutex::new(None),

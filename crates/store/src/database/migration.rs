@@ -18,10 +18,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_layers.sql"),
     include_str!("../../migrations/0006_event_source_mappings.sql"),
     include_str!("../../migrations/0007_code_signing.sql"),
+    include_str!("../../migrations/0008_provisioned_concurrency.sql"),
     include_str!("../../migrations/0009_function_urls.sql"),
     include_str!("../../migrations/0010_capacity_providers.sql"),
     include_str!("../../migrations/0011_events.sql"),
 ];
+
+/// What holds for one server only, and is forgotten when the next one starts.
+const AT_START: &str = include_str!("../../migrations/at_start.sql");
 
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
     let found: u32 = pragma(connection, "user_version")?;
@@ -40,7 +44,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Er
     for (migration, format) in MIGRATIONS.iter().zip(1..=known).skip(found as usize) {
         apply(connection, migration, format)?;
     }
-    Ok(())
+    connection.execute_batch(AT_START).map_err(Error::database("forget what the server before reported"))
 }
 
 fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<T, Error> {

@@ -119,7 +119,8 @@ impl Entry<'_> {
         Ok(aliases)
     }
 
-    /// Stores an alias: a new one, or in place of the one of its name. Without effect if there is no function.
+    /// Stores an alias: a new one, or in place of the one of its name. Its provisioned concurrency moves with it to
+    /// another version. Without effect if there is no function.
     ///
     /// # Errors
     /// When the database refuses it.
@@ -139,10 +140,11 @@ impl Entry<'_> {
                 alias.revision.to_string(),
                 definition
             ],
-        )
+        )?;
+        self.move_provisioned_concurrency(&alias.name, alias.version)
     }
 
-    /// Deletes an alias with its policy and configuration; without effect if there is none of that name.
+    /// Deletes an alias with its policy and configurations; without effect if there is none of that name.
     ///
     /// # Errors
     /// When the database refuses it.
@@ -150,6 +152,7 @@ impl Entry<'_> {
         let Some(function) = self.function.as_ref().map(|function| function.id) else { return Ok(()) };
         self.set_policy(&PolicyResource::Alias(name.to_owned()), None)?;
         self.delete_event_invoke_config(&Qualifier::Name(name.to_owned()))?;
+        self.delete_provisioned_concurrency(&Qualifier::Name(name.to_owned()))?;
         self.execute("DELETE FROM alias WHERE function = ?1 AND name = ?2", params![function, name])
     }
 }

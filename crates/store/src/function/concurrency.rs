@@ -9,13 +9,23 @@ use crate::error::Error;
 
 use super::{Entry, Functions};
 
-/// What is reserved of an account's concurrency in a Region.
+/// What is set aside of an account's concurrency in a Region.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reservations {
     /// What one function reserves; none means that it has no reservation.
     pub of_function: Option<u32>,
-    /// The sum over all functions.
+    /// What is provisioned for the versions of that function, which is part of its reservation if it has one.
+    pub provisioned: u32,
+    /// What is set aside for all functions: what each reserves or, where it reserves nothing, what is provisioned.
     pub in_account: u64,
+}
+
+impl Reservations {
+    /// What is set aside for the function.
+    #[must_use]
+    pub fn set_aside(&self) -> u32 {
+        self.of_function.unwrap_or(self.provisioned)
+    }
 }
 
 impl Functions {
@@ -54,13 +64,13 @@ fn find(connection: &Connection, scope: &Scope, name: &FunctionName) -> Result<O
     let step = "read the reserved concurrency of a function";
     connection
         .prepare_cached(
-            "SELECT function.reserved_concurrency, usage.reserved_concurrency
+            "SELECT function.reserved_concurrency, provisioned_concurrency, usage.reserved_concurrency
              FROM function JOIN usage USING (account, region)
              WHERE account = ?1 AND region = ?2 AND name = ?3",
         )
         .map_err(Error::database(step))?
         .query_row(params![scope.account.as_str(), scope.region.as_str(), name.as_str()], |row| {
-            Ok(Reservations { of_function: row.get(0)?, in_account: row.get(1)? })
+            Ok(Reservations { of_function: row.get(0)?, provisioned: row.get(1)?, in_account: row.get(2)? })
         })
         .optional()
         .map_err(Error::database(step))

@@ -32,6 +32,12 @@ impl<'a> Entry<'a> {
         &self.scope
     }
 
+    /// The name.
+    #[must_use]
+    pub const fn name(&self) -> &FunctionName {
+        &self.name
+    }
+
     /// Whether there is a function of this name.
     #[must_use]
     pub const fn exists(&self) -> bool {
@@ -159,7 +165,7 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    /// Deletes one version with its policy and configuration; without effect if there is none of that number.
+    /// Deletes one version with its policy and configurations; without effect if there is none of that number.
     ///
     /// # Errors
     /// When the database refuses it.
@@ -167,6 +173,7 @@ impl<'a> Entry<'a> {
         let Some(function) = self.function.as_ref().map(|function| function.id) else { return Ok(()) };
         self.set_policy(&PolicyResource::Version(version), None)?;
         self.delete_event_invoke_config(&Qualifier::Version(version))?;
+        self.delete_provisioned_concurrency(&Qualifier::Version(version))?;
         let number = row::number(Version::Published(version));
         self.execute("DELETE FROM version WHERE function = ?1 AND number = ?2", params![function, number])
     }

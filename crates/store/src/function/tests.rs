@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use firelet_types::{AccountId, CodeSha256, Ids, Region};
+use firelet_types::{AccountId, CodeSha256, Ids, Qualifier, Region};
 
 use super::*;
 use crate::definition::{
@@ -213,7 +213,7 @@ async fn reservations_follow_every_change() {
     let store = open(&folder);
     let check = |store: &Store, name: &str, of_function, in_account| {
         let found = store.functions().reservations(&scope(), &name.parse().unwrap()).unwrap();
-        assert_eq!(found, Some(Reservations { of_function, in_account }));
+        assert_eq!(found, Some(Reservations { of_function, provisioned: 0, in_account }));
         assert_eq!(store.functions().usage(&scope()).unwrap().reserved_concurrency, in_account);
     };
     assert_eq!(store.functions().reservations(&scope(), &"a".parse().unwrap()).unwrap(), None);
@@ -335,4 +335,116 @@ async fn a_url_keeps_its_id_and_shares_it_with_no_other() {
     assert_eq!(found, Some(FunctionUrlConfig { last_modified, ..config(None, "a", 1) }));
     assert!(add(config(Some("live"), "a", 3)).await.is_err(), "two records of one id");
     add(config(Some("live"), "c", 3)).await.unwrap();
+}
+
+fn provisioned(qualifier: &str, version: u64, requested: u32) -> ProvisionedConcurrency {
+    ProvisionedConcurrency {
+        qualifier: Qualifier::from(qualifier),
+        version,
+        requested,
+        last_modified: Timestamp::from_millis(1_700_000_000_123),
+        allocation: Allocation { allocated: requested, available: 1, status: AllocationStatus::Ready },
+    }
+}
+
+/// Functions `echo`, with version 1 and its alias `live`, and `other`, with what is provisioned for them.
+async fn provisioned_store(folder: &tempfile::TempDir) -> Store {
+    let store = open(folder);
+    for name in ["echo", "other"] {
+        put(&store, &record(name, Version::Latest, 10)).await;
+        put(&store, &record(name, Version::Published(1), 10)).await;
+        put(&store, &record(name, Version::Published(2), 10)).await;
+    }
+    change(&store, "echo", |entry| {
+        entry.put_alias(&alias(1))?;
+        entry.put_provisioned_concurrency(&provisioned("live", 1, 5))?;
+        entry.put_provisioned_concurrency(&provisioned("2", 2, 7))
+    })
+    .await;
+    change(&store, "other", |entry| entry.put_provisioned_concurrency(&provisioned("1", 1, 11))).await;
+    store
+}
+
+fn alias(version: u64) -> Alias {
+    Alias {
+        name: "live".into(),
+        version: Version::Published(version),
+        revision: RevisionId::new(&Ids::seeded(1)),
+        description: String::new(),
+        weights: BTreeMap::new(),
+    }
+}
+
+async fn change(
+    store: &Store,
+    name: &str,
+    change: impl FnOnce(&mut Entry<'_>) -> Result<(), Error> + Send + 'static,
+) {
+    store.functions().update(&scope(), &name.parse().unwrap(), change).await.unwrap();
+}
+
+fn set_aside(store: &Store) -> u64 {
+    store.functions().usage(&scope()).unwrap().reserved_concurrency
+}
+
+#[tokio::test]
+async fn what_is_provisioned_is_set_aside_unless_the_function_reserves() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = provisioned_store(&folder).await;
+    assert_eq!(set_aside(&store), 23);
+    let echo = "echo".parse().unwrap();
+    let found = store.functions().reservations(&scope(), &echo).unwrap().unwrap();
+    assert_eq!(found, Reservations { of_function: None, provisioned: 12, in_account: 23 });
+    for (reserved, expected) in [(Some(20), 31), (Some(12), 23), (None, 23)] {
+        change(&store, "echo", move |entry| entry.set_reservation(reserved)).await;
+        assert_eq!(set_aside(&store), expected);
+    }
+    change(&store, "echo", |entry| entry.put_provisioned_concurrency(&provisioned("2", 2, 1))).await;
+    assert_eq!(set_aside(&store), 17);
+    change(&store, "echo", |entry| entry.delete_alias("live")).await;
+    assert_eq!(set_aside(&store), 12);
+    change(&store, "echo", |entry| entry.delete_version(2)).await;
+    assert_eq!(set_aside(&store), 11);
+    change(&store, "other", |entry| entry.delete()).await;
+    assert_eq!(set_aside(&store), 0);
+}
+
+#[tokio::test]
+async fn what_is_provisioned_for_an_alias_moves_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = provisioned_store(&folder).await;
+    change(&store, "echo", |entry| entry.delete_provisioned_concurrency(&Qualifier::Version(2))).await;
+    let (functions, echo) = (store.functions(), "echo".parse().unwrap());
+    let allocated =
+        |number| functions.allocated_concurrency(&scope(), &echo, Version::Published(number)).unwrap();
+    for (version, expected, moves) in [(1, [5, 0], false), (2, [0, 0], true)] {
+        let before = functions.provisioned_revision().unwrap();
+        change(&store, "echo", move |entry| entry.put_alias(&alias(version))).await;
+        assert_eq!(functions.provisioned_revision().unwrap() > before, moves);
+        assert_eq!([allocated(1), allocated(2)], expected);
+        let versions = functions.provisioned_versions().unwrap();
+        let of_echo = versions.iter().find(|provisioned| provisioned.function.name == echo).unwrap();
+        assert_eq!(of_echo.function.version, Version::Published(version));
+        assert_eq!(of_echo.concurrency.version, version);
+        let found = functions.provisioned_concurrency(&scope(), &echo, &Qualifier::Name("live".into()));
+        assert_eq!(found.unwrap().unwrap(), of_echo.concurrency);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_allocated_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(provisioned_store(&folder).await);
+    let store = open(&folder);
+    let echo = "echo".parse().unwrap();
+    let found = store.functions().provisioned_concurrencies(&scope(), &echo, None, 10).unwrap().unwrap();
+    let expected =
+        [("2", 2, 7), ("live", 1, 5)].map(|(qualifier, version, requested)| ProvisionedConcurrency {
+            allocation: Allocation::default(),
+            ..provisioned(qualifier, version, requested)
+        });
+    assert_eq!(found, expected);
+    let page = store.functions().provisioned_concurrencies(&scope(), &echo, Some("2"), 1).unwrap().unwrap();
+    assert_eq!(page, expected[1..]);
+    assert_eq!(set_aside(&store), 23);
 }
