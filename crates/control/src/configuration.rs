@@ -3,6 +3,7 @@
 //! What depends on nothing but itself is judged here, the rest when the function is stored. Nobody outside is asked.
 
 mod bound;
+mod durability;
 mod logging;
 mod network;
 mod request;
@@ -47,6 +48,8 @@ pub(crate) struct Changes {
     pub(crate) layers: Option<Vec<String>>,
     pub(crate) snap_start: Option<model::SnapStart>,
     pub(crate) logging: Option<model::LoggingConfig>,
+    /// Of an update: a new function is durable from the start.
+    pub(crate) durable: Option<model::DurableConfig>,
 }
 
 impl Changes {
@@ -82,6 +85,7 @@ impl Changes {
             ),
             kms_key: clearable(self.kms_key, definition.kms_key),
             snap_start: snap_start::merge(self.snap_start.as_ref(), definition.snap_start),
+            durability: durability::update(self.durable, definition.durability)?,
             ..definition
         };
         check(&changed)?;
@@ -97,8 +101,8 @@ pub(crate) struct Context<'a> {
 
 /// A function of a zip, before the caller's configuration is applied and its package is stored. Holds what no update
 /// of the configuration changes.
-pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Definition {
-    Definition {
+pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Result<Definition, Error> {
+    let blank = Definition {
         runtime: None,
         handler: None,
         role: String::new(),
@@ -124,7 +128,9 @@ pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Definition {
                 Tenancy::PerTenant
             }
         },
-    }
+        durability: None,
+    };
+    Ok(durability::begin(request.durable_config.as_ref(), blank)?)
 }
 
 /// The one architecture of a request, if it names one.
@@ -148,7 +154,8 @@ fn check(definition: &Definition) -> Result<(), Error> {
     let (Some(runtime), Some(_)) = (&definition.runtime, &definition.handler) else {
         return Err(InvalidParameter::RuntimeAndHandlerRequired.into());
     };
-    Ok(snap_start::check(definition, runtime)?)
+    snap_start::check(definition, runtime)?;
+    Ok(durability::check(definition)?)
 }
 
 const fn tracing(change: Option<&model::TracingConfig>, before: Tracing) -> Tracing {

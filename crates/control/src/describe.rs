@@ -1,8 +1,10 @@
 //! From a stored record to the `FunctionConfiguration` of the API.
 
+use std::time::Duration;
+
 use firelet_api::model;
 use firelet_store::definition::{
-    Architecture, Layer, LogFormat, Logging, Network, PackageType, SnapStart, Tenancy, Tracing,
+    Architecture, Durability, Layer, LogFormat, Logging, Network, PackageType, SnapStart, Tenancy, Tracing,
 };
 use firelet_store::{Definition, FunctionVersion, LastUpdate, State};
 use firelet_types::{FunctionArn, Qualifier};
@@ -45,7 +47,7 @@ fn definition(record: &FunctionVersion) -> model::FunctionConfiguration {
         handler: definition.handler.clone(),
         code_size: Some(i64::try_from(definition.code.size_bytes).unwrap_or(i64::MAX)),
         description: Some(definition.description.clone()),
-        timeout: Some(i32::try_from(definition.timeout.as_secs()).unwrap_or(i32::MAX)),
+        timeout: Some(seconds(definition.timeout)),
         memory_size: Some(integer(definition.memory_megabytes)),
         code_sha256: Some(definition.code.sha256.to_string()),
         vpc_config: definition.network.as_ref().map(network),
@@ -68,6 +70,7 @@ fn definition(record: &FunctionVersion) -> model::FunctionConfiguration {
         snap_start: Some(snap_start(definition.snap_start)),
         logging_config: Some(logging(&definition.logging, record.name.as_str())),
         tenancy_config: tenancy(definition.tenancy),
+        durable_config: definition.durability.as_ref().map(durability),
         ..model::FunctionConfiguration::default()
     }
 }
@@ -120,6 +123,10 @@ pub(crate) const fn architecture(architecture: Architecture) -> model::Architect
     }
 }
 
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
 fn integer(value: u32) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
@@ -168,6 +175,14 @@ fn snap_start(snap_start: SnapStart) -> model::SnapStartResponse {
 fn tenancy(tenancy: Tenancy) -> Option<model::TenancyConfig> {
     let mode = model::TenantIsolationMode::PerTenant;
     (tenancy == Tenancy::PerTenant).then_some(model::TenancyConfig { tenant_isolation_mode: mode })
+}
+
+fn durability(durability: &Durability) -> model::DurableConfig {
+    model::DurableConfig {
+        kms_key_arn: durability.kms_key.clone(),
+        retention_period_in_days: Some(integer(durability.retention_days)),
+        execution_timeout: Some(seconds(durability.execution_timeout)),
+    }
 }
 
 fn logging(logging: &Logging, function: &str) -> model::LoggingConfig {

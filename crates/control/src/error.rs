@@ -199,6 +199,17 @@ pub enum InvalidParameter {
         /// The runtime of the function.
         runtime: String,
     },
+    /// A durable function whose executions have no end.
+    #[error("You cannot create a function with a durable configuration without an executionTimeout")]
+    DurableWithoutTimeout,
+    /// A function that was not durable from the start.
+    #[error(
+        "You cannot add a durable configuration to a function that was originally created with no durable configuration"
+    )]
+    DurableTooLate,
+    /// A durable function whose logs are text.
+    #[error("You cannot use plain text logs with a durable function. Only JSON format logs are supported")]
+    DurableTextLogs,
     /// More memory than the account allows.
     #[error(
         "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to {limit}"

@@ -10,6 +10,7 @@ mod code_signing;
 mod code_source;
 mod concurrency;
 mod configuration;
+mod durability;
 mod event_invoke_config;
 mod function_url_config;
 mod layers;

@@ -167,9 +167,10 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
         InvokeError::InvalidPayload(_) => ErrorKind::InvalidRequestContentException,
         InvokeError::PayloadTooLarge { .. } => ErrorKind::RequestTooLargeException,
         InvokeError::NotActive(_) => ErrorKind::ResourceConflictException,
-        InvokeError::TenantMissing | InvokeError::TenantUnexpected => {
+        InvokeError::TenantMissing | InvokeError::TenantUnexpected | InvokeError::DurableUnqualified => {
             ErrorKind::InvalidParameterValueException
         }
+        InvokeError::Unsupported { .. } => ErrorKind::NotImplemented,
         InvokeError::ConcurrencyExceeded => {
             return throttled(ThrottleReason::ConcurrentInvocationLimitExceeded, error.to_string());
         }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use firelet_pool::{Group, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue};
-use firelet_store::definition::Tenancy;
-use firelet_store::{Definition, FunctionVersion, State, Store};
+use firelet_store::{FunctionVersion, State, Store};
 use firelet_types::{
     Chance, Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, TenantId, limits,
 };
@@ -14,7 +13,7 @@ use firelet_types::{
 use crate::concurrency::{Concurrency, Exceeded, Slot};
 use crate::lineage::Mark;
 use crate::routing::{Route, Routing};
-use crate::{lineage, payload, trace};
+use crate::{admission, lineage, payload, trace};
 
 /// How long an invocation waits for a function that is still being created.
 const PENDING_PATIENCE: Duration = Duration::from_secs(5);
@@ -141,6 +140,15 @@ pub enum Error {
          and stopped your function's invocation."
     )]
     Recursive,
+    /// An execution of a durable function belongs to a version, and the caller named none.
+    #[error("You cannot invoke a durable function using an unqualified ARN.")]
+    DurableUnqualified,
+    /// Nothing here runs such a function.
+    #[error("firelet does not run {feature} yet.")]
+    Unsupported {
+        /// What the function is, or needs.
+        feature: &'static str,
+    },
     /// The account runs as many invocations of functions without reserved concurrency as it may.
     #[error("Rate Exceeded.")]
     ConcurrencyExceeded,
@@ -247,14 +255,14 @@ impl Invoker {
     pub async fn check(&self, request: Request) -> Result<(), Error> {
         let arn = FunctionArn { scope: request.scope, name: request.name, qualifier: request.qualifier };
         let route = self.invocable(&arn).await?;
-        check_tenant(&route.function.definition, request.tenant.as_ref())?;
+        admission::check(&route.function.definition, &arn, request.tenant.as_ref())?;
         Self::check_payload(request.payload, InvocationType::RequestResponse).map(drop)
     }
 
-    /// Whether an event for `arn` can be accepted: there is such a version, and it wants the tenant. Its state is looked
+    /// Whether an event for `arn` can be accepted: there is such a version, and it may be invoked so. Its state is looked
     /// at when the event is delivered.
     pub(crate) fn check_known(&self, arn: &FunctionArn, tenant: Option<&TenantId>) -> Result<(), Error> {
-        check_tenant(&self.find(arn)?.function.definition, tenant)
+        admission::check(&self.find(arn)?.function.definition, arn, tenant)
     }
 
     /// The environments that serve a request, those of its tenant if it names one.
@@ -265,7 +273,7 @@ impl Invoker {
             qualifier: request.qualifier.clone(),
         };
         let mut route = self.invocable(&arn).await?;
-        check_tenant(&route.function.definition, request.tenant.as_ref())?;
+        admission::check(&route.function.definition, &arn, request.tenant.as_ref())?;
         if let Some(tenant) = &request.tenant {
             route.group = self.routing.pool().group_of_tenant(&route.function, tenant);
         }
@@ -412,17 +420,6 @@ impl Attempt {
             log_tail: outcome.log_tail,
             trace_id: self.invocation.trace_id.clone().unwrap_or_default(),
         }
-    }
-}
-
-/// A tenant is named where a function keeps tenants apart, and nowhere else.
-///
-/// See <https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation-troubleshooting.html>.
-const fn check_tenant(definition: &Definition, tenant: Option<&TenantId>) -> Result<(), Error> {
-    match (definition.tenancy, tenant) {
-        (Tenancy::Shared, None) | (Tenancy::PerTenant, Some(_)) => Ok(()),
-        (Tenancy::PerTenant, None) => Err(Error::TenantMissing),
-        (Tenancy::Shared, Some(_)) => Err(Error::TenantUnexpected),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Knows callers and no processes; environments are leased from the pool. Knows no HTTP.
 
+mod admission;
 mod concurrency;
 mod invoker;
 mod lineage;

@@ -60,6 +60,9 @@ pub struct Definition {
     /// Who shares the environments of the function.
     #[serde(default)]
     pub tenancy: Tenancy,
+    /// How its executions are made durable, if they are.
+    #[serde(default)]
+    pub durability: Option<Durability>,
 }
 
 /// Environment variables. Their values are secrets: they appear in no debug output.
@@ -181,6 +184,18 @@ pub enum Tenancy {
     Shared,
     /// Only those who invoke it for the same tenant.
     PerTenant,
+}
+
+/// How the executions of a durable function are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durability {
+    /// How long one execution may take, with all that it waits for.
+    #[serde(rename = "execution_timeout_seconds", with = "seconds")]
+    pub execution_timeout: Duration,
+    /// Days that the history of an execution stays after its end.
+    pub retention_days: u32,
+    /// The ARN of the key that encrypts what executions store.
+    pub kms_key: Option<String>,
 }
 
 mod seconds {

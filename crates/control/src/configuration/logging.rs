@@ -5,6 +5,12 @@ use firelet_store::definition::{LogFormat, Logging};
 
 const DEFAULT_LOG_LEVEL: &str = "INFO";
 
+/// JSON of the usual levels, in the group named after the function.
+pub(super) fn json() -> Logging {
+    let level = || DEFAULT_LOG_LEVEL.to_owned();
+    Logging { format: LogFormat::Json { application_level: level(), system_level: level() }, group: None }
+}
+
 pub(super) fn merge(change: Option<model::LoggingConfig>, before: Logging) -> Logging {
     let Some(change) = change else { return before };
     let (application, system) = match before.format.clone() {

@@ -15,7 +15,6 @@ impl Changes {
         refuse("$LATEST.PUBLISHED", request.publish_to.is_some())?;
         refuse("file systems", has_items(request.file_system_configs.as_deref()))?;
         refuse("capacity providers", request.capacity_provider_config.is_some())?;
-        refuse("durable functions", request.durable_config.is_some())?;
         refuse("customer-managed runtimes", request.runtime_config.is_some())?;
         refuse("accelerators", request.accelerator_config.is_some())?;
         Ok(Self {
@@ -34,6 +33,7 @@ impl Changes {
             layers: request.layers.clone(),
             snap_start: request.snap_start.clone(),
             logging: request.logging_config.clone(),
+            durable: None,
         })
     }
 
@@ -42,7 +42,6 @@ impl Changes {
         refuse("functions from container images", request.image_config.is_some())?;
         refuse("file systems", has_items(request.file_system_configs.as_deref()))?;
         refuse("capacity providers", request.capacity_provider_config.is_some())?;
-        refuse("durable functions", request.durable_config.is_some())?;
         refuse("customer-managed runtimes", request.runtime_config.is_some())?;
         refuse("accelerators", request.accelerator_config.is_some())?;
         Ok(Self {
@@ -61,6 +60,7 @@ impl Changes {
             layers: request.layers,
             snap_start: request.snap_start,
             logging: request.logging_config,
+            durable: request.durable_config,
         })
     }
 }

@@ -57,7 +57,7 @@ impl Control {
     ) -> Result<model::FunctionConfiguration, Error> {
         let name = new_name(scope, &request.function_name)?;
         let changes = Changes::of_creation(&request)?;
-        let blank = configuration::blank(&request);
+        let blank = configuration::blank(&request)?;
         let tags = request.tags.unwrap_or_default();
         tag::check(&tags)?;
         let layers = changes.layers.clone().unwrap_or_default();

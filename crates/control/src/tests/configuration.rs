@@ -104,7 +104,6 @@ async fn what_firelet_does_not_have_yet_is_named() {
     let world = World::new();
     for (member, text) in [
         (json!({ "PackageType": "Image" }), "firelet does not support functions from container images yet."),
-        (json!({ "DurableConfig": {} }), "firelet does not support durable functions yet."),
         (json!({ "PublishTo": "LATEST_PUBLISHED" }), "firelet does not support $LATEST.PUBLISHED yet."),
     ] {
         let mut creation = member;

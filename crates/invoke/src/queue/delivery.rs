@@ -104,6 +104,8 @@ impl Delivery {
             Error::InvalidPayload(_)
             | Error::TenantMissing
             | Error::TenantUnexpected
+            | Error::DurableUnqualified
+            | Error::Unsupported { .. }
             | Error::PayloadTooLarge { .. }
             | Error::Runtime(_)
             | Error::Environment { .. }

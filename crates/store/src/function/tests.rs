@@ -43,6 +43,7 @@ pub(crate) fn record(name: &str, version: Version, code_bytes: u64) -> FunctionV
             package_kms_key: None,
             snap_start: SnapStart::None,
             tenancy: Tenancy::Shared,
+            durability: None,
         },
         state: State::Active,
         last_update: Some(LastUpdate::Successful),
