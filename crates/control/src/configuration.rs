@@ -3,7 +3,10 @@
 //! What depends on nothing but itself is judged here, the rest when the function is stored. Nobody outside is asked.
 
 mod bound;
+mod custom_runtime;
 mod durability;
+mod file_system;
+mod image;
 mod logging;
 mod network;
 mod request;
@@ -14,7 +17,7 @@ use std::time::Duration;
 use firelet_api::model;
 use firelet_store::Definition;
 use firelet_store::definition::{
-    Architecture, Code, LogFormat, Logging, PackageType, SnapStart, Tenancy, Tracing,
+    Architecture, Code, ImageOverrides, LogFormat, Logging, PackageType, SnapStart, Tenancy, Tracing,
 };
 use firelet_types::{CodeSha256, Scope};
 
@@ -48,6 +51,10 @@ pub(crate) struct Changes {
     pub(crate) layers: Option<Vec<String>>,
     pub(crate) snap_start: Option<model::SnapStart>,
     pub(crate) logging: Option<model::LoggingConfig>,
+    pub(crate) image: Option<model::ImageConfig>,
+    pub(crate) file_systems: Option<Vec<model::FileSystemConfig>>,
+    pub(crate) custom_runtime: Option<model::FunctionRuntimeConfig>,
+    pub(crate) accelerator: Option<model::AcceleratorConfig>,
     /// Of an update: a new function is durable from the start.
     pub(crate) durable: Option<model::DurableConfig>,
 }
@@ -57,13 +64,21 @@ impl Changes {
     /// stores the definition attaches them in the same step.
     pub(crate) fn apply(self, definition: Definition, context: &Context<'_>) -> Result<Definition, Error> {
         let Self { runtime, handler, role, description, .. } = self;
-        attach::check_names(self.layers.as_deref().unwrap_or_default(), &context.scope.region)?;
+        let layers = self.layers.unwrap_or_default();
+        attach::check_names(&layers, &context.scope.region)?;
         let runtime = runtime.as_ref().map(runtime::parse).transpose()?.or(definition.runtime);
         let environment = match self.environment {
             Some(environment) => Some(environment::parse(environment.variables.unwrap_or_default())?),
             None => definition.environment,
         };
+        let was_in_network = network::is_joined(definition.network.as_ref());
+        let accelerator = bound::accelerator(self.accelerator.as_ref(), definition.accelerator_gigabytes)?;
         let changed = Definition {
+            custom_runtime: custom_runtime::merge(
+                self.custom_runtime,
+                definition.custom_runtime,
+                runtime.as_deref(),
+            )?,
             runtime,
             handler: handler.or(definition.handler),
             role: role.unwrap_or(definition.role),
@@ -73,8 +88,10 @@ impl Changes {
             ephemeral_storage_megabytes: bound::ephemeral_storage(
                 self.ephemeral_storage.as_ref(),
                 definition.ephemeral_storage_megabytes,
+                accelerator.is_some(),
                 context.quotas,
             )?,
+            accelerator_gigabytes: accelerator,
             environment,
             logging: logging::merge(self.logging, definition.logging),
             tracing: tracing(self.tracing.as_ref(), definition.tracing),
@@ -86,8 +103,15 @@ impl Changes {
             kms_key: clearable(self.kms_key, definition.kms_key),
             snap_start: snap_start::merge(self.snap_start.as_ref(), definition.snap_start),
             durability: durability::update(self.durable, definition.durability)?,
+            image_overrides: self.image.map_or(definition.image_overrides, image::parse),
+            file_systems: match self.file_systems {
+                Some(configs) => configs.into_iter().map(file_system::parse).collect(),
+                None => definition.file_systems,
+            },
             ..definition
         };
+        image::check(&changed, !layers.is_empty())?;
+        file_system::check(&changed, was_in_network)?;
         check(&changed)?;
         Ok(changed)
     }
@@ -99,7 +123,7 @@ pub(crate) struct Context<'a> {
     pub(crate) quotas: &'a Quotas,
 }
 
-/// A function of a zip, before the caller's configuration is applied and its package is stored. Holds what no update
+/// A function before the caller's configuration is applied and its package is stored. Holds what no update
 /// of the configuration changes.
 pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Result<Definition, Error> {
     let blank = Definition {
@@ -112,7 +136,10 @@ pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Result<Definition
         ephemeral_storage_megabytes: DEFAULT_EPHEMERAL_STORAGE_MEGABYTES,
         environment: None,
         architecture: architecture(request.architectures.as_deref()).unwrap_or_default(),
-        package_type: PackageType::Zip,
+        package_type: match request.package_type {
+            None | Some(model::PackageType::Zip) => PackageType::Zip,
+            Some(model::PackageType::Image) => PackageType::Image,
+        },
         code: NO_CODE,
         logging: Logging { format: LogFormat::Text, group: None },
         tracing: Tracing::PassThrough,
@@ -129,6 +156,12 @@ pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Result<Definition
             }
         },
         durability: None,
+        image: None,
+        image_overrides: ImageOverrides::default(),
+        code_object: None,
+        file_systems: Vec::new(),
+        custom_runtime: None,
+        accelerator_gigabytes: None,
     };
     Ok(durability::begin(request.durable_config.as_ref(), blank)?)
 }
@@ -151,10 +184,11 @@ pub(crate) fn clearable(change: Option<String>, before: Option<String>) -> Optio
 }
 
 fn check(definition: &Definition) -> Result<(), Error> {
-    let (Some(runtime), Some(_)) = (&definition.runtime, &definition.handler) else {
+    let is_whole = definition.runtime.is_some() && definition.handler.is_some();
+    if definition.package_type == PackageType::Zip && !is_whole {
         return Err(InvalidParameter::RuntimeAndHandlerRequired.into());
-    };
-    snap_start::check(definition, runtime)?;
+    }
+    snap_start::check(definition)?;
     Ok(durability::check(definition)?)
 }
 

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use firelet_api::model;
 use firelet_store::definition::{
-    Architecture, Durability, Layer, LogFormat, Logging, Network, PackageType, SnapStart, Tenancy, Tracing,
+    Architecture, DirectRead, Durability, FileSystem, ImageOverrides, Layer, LogFormat, Logging, Network,
+    PackageType, SnapStart, Tenancy, Tracing,
 };
-use firelet_store::{Definition, FunctionVersion, LastUpdate, State};
+use firelet_store::{Definition, FunctionVersion, LastUpdate, State, Version};
 use firelet_types::{FunctionArn, Qualifier};
 
 /// How much of a function an operation shows.
@@ -49,7 +50,7 @@ fn definition(record: &FunctionVersion) -> model::FunctionConfiguration {
         description: Some(definition.description.clone()),
         timeout: Some(seconds(definition.timeout)),
         memory_size: Some(integer(definition.memory_megabytes)),
-        code_sha256: Some(definition.code.sha256.to_string()),
+        code_sha256: Some(code_sha256(definition)),
         vpc_config: definition.network.as_ref().map(network),
         dead_letter_config: definition
             .dead_letter_target
@@ -67,9 +68,18 @@ fn definition(record: &FunctionVersion) -> model::FunctionConfiguration {
         ephemeral_storage: Some(model::EphemeralStorage {
             size: integer(definition.ephemeral_storage_megabytes),
         }),
-        snap_start: Some(snap_start(definition.snap_start)),
+        snap_start: Some(snap_start(record)),
         logging_config: Some(logging(&definition.logging, record.name.as_str())),
         tenancy_config: tenancy(definition.tenancy),
+        image_config_response: definition.image.as_ref().map(|_| image(&definition.image_overrides)),
+        file_system_configs: file_systems(&definition.file_systems),
+        runtime_config: definition.custom_runtime.as_ref().map(|runtime| model::FunctionRuntimeConfig {
+            runtime_arn: runtime.arn.clone(),
+            runtime_alias: runtime.alias.clone(),
+        }),
+        accelerator_config: definition
+            .accelerator_gigabytes
+            .map(|gigabytes| model::AcceleratorConfig { accelerator_memory_size: integer(gigabytes) }),
         durable_config: definition.durability.as_ref().map(durability),
         ..model::FunctionConfiguration::default()
     }
@@ -89,7 +99,8 @@ fn with_status(
         Some(LastUpdate::InProgress(reason)) => (Some(model::LastUpdateStatus::InProgress), Some(reason)),
         Some(LastUpdate::Failed(reason)) => (Some(model::LastUpdateStatus::Failed), Some(reason)),
     };
-    let runtime = record.definition.runtime.as_deref();
+    let own = record.definition.custom_runtime.is_none();
+    let runtime = record.definition.runtime.as_deref().filter(|_| own);
     model::FunctionConfiguration {
         state: Some(state(&record.state)),
         state_reason: state_reason.map(|reason| reason.text.clone()),
@@ -161,15 +172,51 @@ fn layers(layers: &[Layer]) -> Option<Vec<model::Layer>> {
     (!layers.is_empty()).then(|| shown.collect())
 }
 
-/// No snapshot is made of any version, so there is nothing that could be on.
-fn snap_start(snap_start: SnapStart) -> model::SnapStartResponse {
-    model::SnapStartResponse {
-        apply_on: Some(match snap_start {
-            SnapStart::None => model::SnapStartApplyOn::None,
-            SnapStart::PublishedVersions => model::SnapStartApplyOn::PublishedVersions,
+/// On for versions that can be invoked, as callers wait for; a version starts as others do, whatever it says.
+fn snap_start(record: &FunctionVersion) -> model::SnapStartResponse {
+    let is_published = record.version != Version::Latest && record.state == State::Active;
+    let (apply_on, status) = match record.definition.snap_start {
+        SnapStart::None => (model::SnapStartApplyOn::None, model::SnapStartOptimizationStatus::Off),
+        SnapStart::PublishedVersions if is_published => {
+            (model::SnapStartApplyOn::PublishedVersions, model::SnapStartOptimizationStatus::On)
+        }
+        SnapStart::PublishedVersions => {
+            (model::SnapStartApplyOn::PublishedVersions, model::SnapStartOptimizationStatus::Off)
+        }
+    };
+    model::SnapStartResponse { apply_on: Some(apply_on), optimization_status: Some(status) }
+}
+
+/// The digest of the code in the form that its kind has: of an image hexadecimal, of a zip base64.
+pub(crate) fn code_sha256(definition: &Definition) -> String {
+    let digest = definition.code.sha256;
+    if definition.image.is_some() { digest.hex() } else { digest.to_string() }
+}
+
+/// Without a member when nothing is overridden, as recorded.
+fn image(overrides: &ImageOverrides) -> model::ImageConfigResponse {
+    let config = model::ImageConfig {
+        entry_point: overrides.entry_point.clone(),
+        command: overrides.command.clone(),
+        working_directory: overrides.working_directory.clone(),
+    };
+    let is_any = *overrides != ImageOverrides::default();
+    model::ImageConfigResponse { image_config: is_any.then_some(config), error: None }
+}
+
+fn file_systems(file_systems: &[FileSystem]) -> Option<Vec<model::FileSystemConfig>> {
+    let shown = file_systems.iter().map(|file_system| model::FileSystemConfig {
+        arn: file_system.arn.clone(),
+        local_mount_path: file_system.mount_path.clone(),
+        s3_files_config: file_system.direct_read.map(|direct| model::S3FilesConfig {
+            direct_s3_read: Some(match direct {
+                DirectRead::Enabled => model::DirectS3Read::Enabled,
+                DirectRead::Disabled => model::DirectS3Read::Disabled,
+                DirectRead::Auto => model::DirectS3Read::Auto,
+            }),
         }),
-        optimization_status: Some(model::SnapStartOptimizationStatus::Off),
-    }
+    });
+    (!file_systems.is_empty()).then(|| shown.collect())
 }
 
 fn tenancy(tenancy: Tenancy) -> Option<model::TenancyConfig> {

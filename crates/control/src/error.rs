@@ -3,7 +3,7 @@
 //! A variant is one kind of error of the API; which status and shape it has on the wire is not decided here.
 
 use firelet_store::archive::ArchiveError;
-use firelet_types::{CodeSha256, FunctionArn, FunctionName, Region};
+use firelet_types::{FunctionArn, FunctionName, Region};
 
 use crate::permission::PolicyError;
 
@@ -193,11 +193,11 @@ pub enum InvalidParameter {
         /// The runtime that the caller gave.
         runtime: String,
     },
-    /// The runtime has no snapshots.
-    #[error("{runtime} is not supported for SnapStart enabled functions.")]
-    SnapStartRuntime {
-        /// The runtime of the function.
-        runtime: String,
+    /// No snapshots are made of such functions.
+    #[error("{what} is not supported for SnapStart enabled functions.")]
+    SnapStart {
+        /// What stands against it: the runtime, or another setting.
+        what: String,
     },
     /// A durable function whose executions have no end.
     #[error("You cannot create a function with a durable configuration without an executionTimeout")]
@@ -246,6 +246,41 @@ pub enum InvalidParameter {
     /// An image for a function of a zip.
     #[error("Please don't provide ImageUri when updating a function with packageType Zip.")]
     ImageForZip,
+    /// A zip, or nothing, for a function of an image.
+    #[error("Please provide ImageUri when updating a function with packageType Image.")]
+    ZipForImage,
+    /// No container image has such a name.
+    #[error("Source image {uri} is not valid. Provide a valid source image.")]
+    SourceImage {
+        /// What the caller gave.
+        uri: String,
+    },
+    /// What only functions of zips have.
+    #[error(
+        "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image."
+    )]
+    ZipSettingsForImage,
+    /// What only functions of images have.
+    #[error("Please don't provide ImageConfig when the intended function PackageType is Zip.")]
+    ImageSettingsForZip,
+    /// A file system that no network leads to.
+    #[error("Function must be configured to execute in a VPC to reference access point {arn}.")]
+    FileSystemWithoutNetwork {
+        /// The access point.
+        arn: String,
+    },
+    /// A network that leads to a file system.
+    #[error("Function VPC configuration cannot be removed with access point {arn} referenced.")]
+    NetworkOfFileSystem {
+        /// The access point.
+        arn: String,
+    },
+    /// A function of the runtime `custom` that does not say which that is.
+    #[error("RuntimeConfig is a mandatory parameter for functions with the custom runtime.")]
+    RuntimeConfigRequired,
+    /// A runtime of an account for a function of another runtime.
+    #[error("Please don't provide RuntimeConfig when the function runtime is not custom.")]
+    RuntimeConfigUnexpected,
     /// The package holds nothing.
     #[error("Uploaded file must be a non-empty zip")]
     EmptyZip,
@@ -301,7 +336,7 @@ pub enum InvalidParameter {
         /// The digest that the caller gave.
         expected: String,
         /// The digest of `$LATEST`.
-        current: CodeSha256,
+        current: String,
     },
     /// More than one further version of an alias.
     #[error("Number of items in AdditionalVersionWeights cannot be greater than 1")]

@@ -17,6 +17,7 @@ mod code_signing;
 mod concurrency;
 mod configuration;
 mod control;
+mod deployment;
 mod describe;
 mod environment;
 mod error;

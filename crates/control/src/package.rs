@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use firelet_api::model;
 use firelet_store::archive::{self, ArchiveError, Limits};
-use firelet_store::definition::Code;
+use firelet_store::definition::{Code, CodeObject};
 use firelet_store::{Blob, Store};
 
 use crate::error::{Error, InvalidParameter};
@@ -15,7 +15,7 @@ pub(crate) enum Source {
     /// With the request.
     Zip(Bytes),
     /// An object of S3.
-    Object { bucket: String, key: String, version: Option<String> },
+    Object { bucket: String, key: String, version: Option<String>, mode: model::S3ObjectStorageMode },
 }
 
 impl Source {
@@ -34,9 +34,6 @@ impl Source {
     }
 
     pub(crate) fn of_update(request: &model::UpdateFunctionCodeRequest) -> Result<Self, Error> {
-        if request.image_uri.is_some() {
-            return Err(InvalidParameter::ImageForZip.into());
-        }
         parse(
             request.zip_file.clone(),
             request.s3_bucket.clone(),
@@ -44,6 +41,17 @@ impl Source {
             request.s3_object_version.clone(),
             request.s3_object_storage_mode,
         )
+    }
+
+    /// The object that the code is to stay in, if the caller says so.
+    pub(crate) fn referred(&self) -> Option<CodeObject> {
+        match self {
+            Self::Object { bucket, key, version, mode: model::S3ObjectStorageMode::Reference } => {
+                let (bucket, key) = (bucket.clone(), key.clone());
+                Some(CodeObject { bucket, key, version: version.clone() })
+            }
+            Self::Zip(_) | Self::Object { .. } => None,
+        }
     }
 }
 
@@ -54,14 +62,16 @@ fn parse(
     version: Option<String>,
     mode: Option<model::S3ObjectStorageMode>,
 ) -> Result<Source, Error> {
-    if mode == Some(model::S3ObjectStorageMode::Reference) {
-        return Err(Error::Unsupported { feature: "S3ObjectStorageMode REFERENCE" });
-    }
     match (zip, bucket, key) {
         (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(InvalidParameter::TwoCodes.into()),
-        (Some(_), None, None) if version.is_some() => Err(InvalidParameter::TwoCodes.into()),
+        (Some(_), None, None) if version.is_some() || mode.is_some() => {
+            Err(InvalidParameter::TwoCodes.into())
+        }
         (Some(zip), None, None) => Ok(Source::Zip(zip)),
-        (None, Some(bucket), Some(key)) => Ok(Source::Object { bucket, key, version }),
+        (None, Some(bucket), Some(key)) => {
+            let mode = mode.unwrap_or(model::S3ObjectStorageMode::Copy);
+            Ok(Source::Object { bucket, key, version, mode })
+        }
         (None, ..) => Err(InvalidParameter::NoCode.into()),
     }
 }

@@ -55,7 +55,6 @@ pub(crate) fn parse(runtime: &model::Runtime) -> Result<String, Error> {
         model::Runtime::Other(value) => {
             Err(InvalidParameter::UnknownRuntime { value: value.clone(), known: LISTED.to_owned() }.into())
         }
-        model::Runtime::Custom => Err(Error::Unsupported { feature: "customer-managed runtimes" }),
         _ if DEPRECATED.contains(&text) => {
             Err(InvalidParameter::DeprecatedRuntime { runtime: text.to_owned() }.into())
         }

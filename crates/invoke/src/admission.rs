@@ -32,6 +32,18 @@ const fn check_tenant(definition: &Definition, tenant: Option<&TenantId>) -> Res
 
 /// What it would take to run the function as its caller may expect, and is not there yet.
 const fn missing(definition: &Definition) -> Option<&'static str> {
+    if definition.image.is_some() {
+        return Some("functions from container images");
+    }
+    if definition.custom_runtime.is_some() {
+        return Some("functions with a runtime of the account");
+    }
+    if !definition.file_systems.is_empty() {
+        return Some("functions with file systems");
+    }
+    if definition.accelerator_gigabytes.is_some() {
+        return Some("functions with accelerators");
+    }
     if definition.durability.is_some() {
         return Some("durable functions");
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use firelet_types::{CodeSha256, LayerVersionArn};
+use firelet_types::{CodeSha256, ImageUri, LayerVersionArn};
 use serde::{Deserialize, Serialize};
 
 /// The configuration of one version of a function.
@@ -63,6 +63,24 @@ pub struct Definition {
     /// How its executions are made durable, if they are.
     #[serde(default)]
     pub durability: Option<Durability>,
+    /// The image, for functions from container images.
+    #[serde(default)]
+    pub image: Option<ImageUri>,
+    /// What the function overrides of its image.
+    #[serde(default)]
+    pub image_overrides: ImageOverrides,
+    /// The object that the caller keeps the code in, if the function is to refer to it instead of a copy.
+    #[serde(default)]
+    pub code_object: Option<CodeObject>,
+    /// File systems that the function is to find mounted.
+    #[serde(default)]
+    pub file_systems: Vec<FileSystem>,
+    /// The runtime of the account that serves the function, for functions of the runtime `custom`.
+    #[serde(default)]
+    pub custom_runtime: Option<CustomRuntime>,
+    /// Memory of the accelerator that the function is to have, in GB.
+    #[serde(default)]
+    pub accelerator_gigabytes: Option<u32>,
 }
 
 /// Environment variables. Their values are secrets: they appear in no debug output.
@@ -173,6 +191,60 @@ pub enum SnapStart {
     None,
     /// One of each version, when it is published.
     PublishedVersions,
+}
+
+/// What a function overrides of its container image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageOverrides {
+    /// The program, in place of the image's.
+    pub entry_point: Option<Vec<String>>,
+    /// The program's arguments, in place of the image's.
+    pub command: Option<Vec<String>>,
+    /// Where the program starts, in place of where the image says.
+    pub working_directory: Option<String>,
+}
+
+/// An object of S3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeObject {
+    /// The bucket.
+    pub bucket: String,
+    /// The key in the bucket.
+    pub key: String,
+    /// The version of the object, if the caller named one.
+    pub version: Option<String>,
+}
+
+/// A file system and its place in a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSystem {
+    /// The ARN of its access point.
+    pub arn: String,
+    /// Where it is mounted.
+    pub mount_path: String,
+    /// Whether files are read past the file system; none if the caller did not say.
+    pub direct_read: Option<DirectRead>,
+}
+
+/// Whether files of a bucket are read from the bucket itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectRead {
+    /// They are.
+    Enabled,
+    /// They are not.
+    Disabled,
+    /// Whichever is better.
+    Auto,
+}
+
+/// A runtime that belongs to an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomRuntime {
+    /// The ARN of the runtime.
+    pub arn: String,
+    /// The alias that leads to a version of it.
+    pub alias: String,
 }
 
 /// Who shares the environments of a function.

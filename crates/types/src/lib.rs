@@ -11,6 +11,7 @@ pub mod clock;
 pub mod digest;
 pub mod function_url;
 pub mod id;
+pub mod image;
 pub mod layer;
 pub mod limits;
 pub mod name;
@@ -25,6 +26,7 @@ pub use function_url::{FunctionUrlId, FunctionUrlIdError};
 pub use id::{
     CodeSigningConfigId, CodeSigningConfigIdError, EnvironmentId, Ids, MappingId, RequestId, RevisionId,
 };
+pub use image::{ImageUri, ImageUriError};
 pub use layer::{LayerArn, LayerError, LayerName, LayerVersionArn};
 pub use name::{FunctionName, NameError, Qualifier, TenantId, VersionNumber};
 pub use scope::{AccountId, Region, Scope, ScopeError};

@@ -7,6 +7,9 @@ use firelet_api::model;
 use crate::error::{Error, InvalidParameter};
 use crate::quota::Quotas;
 
+/// The largest `/tmp` of a function with an accelerator, in MB.
+const ACCELERATED_EPHEMERAL_STORAGE_MEGABYTES: u32 = 32_768;
+
 pub(super) fn memory(change: Option<i32>, before: u32, quotas: &Quotas) -> Result<u32, Error> {
     let limit = quotas.memory_megabytes;
     match change.map(|change| u32::try_from(change).unwrap_or(0)) {
@@ -25,10 +28,29 @@ pub(super) fn timeout(change: Option<i32>, before: Duration, quotas: &Quotas) ->
 pub(super) fn ephemeral_storage(
     change: Option<&model::EphemeralStorage>,
     before: u32,
+    has_accelerator: bool,
     quotas: &Quotas,
 ) -> Result<u32, Error> {
     let Some(change) = change else { return Ok(before) };
-    at_most(change.size, quotas.ephemeral_storage_megabytes, "ephemeralStorage.size")
+    let limit = quotas.ephemeral_storage_megabytes;
+    let limit = if has_accelerator { limit.max(ACCELERATED_EPHEMERAL_STORAGE_MEGABYTES) } else { limit };
+    at_most(change.size, limit, "ephemeralStorage.size")
+}
+
+/// Memory of an accelerator, in GB. The model bounds it not at all.
+pub(super) fn accelerator(
+    change: Option<&model::AcceleratorConfig>,
+    before: Option<u32>,
+) -> Result<Option<u32>, Error> {
+    let Some(change) = change else { return Ok(before) };
+    match u32::try_from(change.accelerator_memory_size) {
+        Ok(gigabytes) if gigabytes > 0 => Ok(Some(gigabytes)),
+        _ => Err(Error::Validation {
+            value: change.accelerator_memory_size.to_string(),
+            path: "acceleratorConfig.acceleratorMemorySize",
+            constraint: "Member must have value greater than or equal to 1".to_owned(),
+        }),
+    }
 }
 
 fn at_most(value: i32, limit: u32, path: &'static str) -> Result<u32, Error> {

@@ -10,3 +10,8 @@ pub(super) fn parse(change: model::VpcConfig) -> Network {
         ipv6_allowed: change.ipv6_allowed_for_dual_stack.unwrap_or_default(),
     }
 }
+
+/// Whether there is a network to be in: one that was left stays, with empty lists.
+pub(super) fn is_joined(network: Option<&Network>) -> bool {
+    network.is_some_and(|network| !network.subnets.is_empty())
+}

@@ -9,14 +9,8 @@ use super::Changes;
 impl Changes {
     /// What a request to create a function configures.
     pub(crate) fn of_creation(request: &model::CreateFunctionRequest) -> Result<Self, Error> {
-        refuse("functions from container images", request.package_type == Some(model::PackageType::Image))?;
-        refuse("functions from container images", request.code.image_uri.is_some())?;
-        refuse("functions from container images", request.image_config.is_some())?;
         refuse("$LATEST.PUBLISHED", request.publish_to.is_some())?;
-        refuse("file systems", has_items(request.file_system_configs.as_deref()))?;
         refuse("capacity providers", request.capacity_provider_config.is_some())?;
-        refuse("customer-managed runtimes", request.runtime_config.is_some())?;
-        refuse("accelerators", request.accelerator_config.is_some())?;
         Ok(Self {
             runtime: request.runtime.clone(),
             handler: request.handler.clone(),
@@ -33,17 +27,17 @@ impl Changes {
             layers: request.layers.clone(),
             snap_start: request.snap_start.clone(),
             logging: request.logging_config.clone(),
+            image: request.image_config.clone(),
+            file_systems: request.file_system_configs.clone(),
+            custom_runtime: request.runtime_config.clone(),
+            accelerator: request.accelerator_config.clone(),
             durable: None,
         })
     }
 
     /// What a request to update a function configures.
     pub(crate) fn of_update(request: model::UpdateFunctionConfigurationRequest) -> Result<Self, Error> {
-        refuse("functions from container images", request.image_config.is_some())?;
-        refuse("file systems", has_items(request.file_system_configs.as_deref()))?;
         refuse("capacity providers", request.capacity_provider_config.is_some())?;
-        refuse("customer-managed runtimes", request.runtime_config.is_some())?;
-        refuse("accelerators", request.accelerator_config.is_some())?;
         Ok(Self {
             runtime: request.runtime,
             handler: request.handler,
@@ -60,6 +54,10 @@ impl Changes {
             layers: request.layers,
             snap_start: request.snap_start,
             logging: request.logging_config,
+            image: request.image_config,
+            file_systems: request.file_system_configs,
+            custom_runtime: request.runtime_config,
+            accelerator: request.accelerator_config,
             durable: request.durable_config,
         })
     }
@@ -67,8 +65,4 @@ impl Changes {
 
 fn refuse(feature: &'static str, asked: bool) -> Result<(), Error> {
     if asked { Err(Error::Unsupported { feature }) } else { Ok(()) }
-}
-
-fn has_items<T>(items: Option<&[T]>) -> bool {
-    items.is_some_and(|items| !items.is_empty())
 }

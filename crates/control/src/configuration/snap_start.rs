@@ -2,10 +2,12 @@
 
 use firelet_api::model;
 use firelet_store::Definition;
-use firelet_store::definition::SnapStart;
+use firelet_store::definition::{PackageType, SnapStart, Tenancy};
 
 use crate::error::InvalidParameter;
 use crate::runtime;
+
+use super::{DEFAULT_EPHEMERAL_STORAGE_MEGABYTES, file_system};
 
 pub(super) const fn merge(change: Option<&model::SnapStart>, before: SnapStart) -> SnapStart {
     match change {
@@ -18,9 +20,31 @@ pub(super) const fn merge(change: Option<&model::SnapStart>, before: SnapStart) 
 }
 
 /// Refuses snapshots of a function that none can be made of.
-pub(super) fn check(definition: &Definition, runtime: &str) -> Result<(), InvalidParameter> {
-    if definition.snap_start != SnapStart::None && !runtime::has_snap_start(runtime) {
-        return Err(InvalidParameter::SnapStartRuntime { runtime: runtime.to_owned() });
+///
+/// See <https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html#snapstart-supported>. Texts are recorded for runtimes
+/// and images; those for the other settings follow them.
+pub(super) fn check(definition: &Definition) -> Result<(), InvalidParameter> {
+    if definition.snap_start == SnapStart::None {
+        return Ok(());
     }
-    Ok(())
+    match obstacle(definition) {
+        Some(what) => Err(InvalidParameter::SnapStart { what: what.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn obstacle(definition: &Definition) -> Option<&str> {
+    if definition.package_type == PackageType::Image {
+        return Some("ContainerImage");
+    }
+    if let Some(runtime) = definition.runtime.as_deref().filter(|runtime| !runtime::has_snap_start(runtime)) {
+        return Some(runtime);
+    }
+    if definition.file_systems.iter().any(file_system::is_efs) {
+        return Some("EFS");
+    }
+    if definition.ephemeral_storage_megabytes > DEFAULT_EPHEMERAL_STORAGE_MEGABYTES {
+        return Some("EphemeralStorage larger than 512 MB");
+    }
+    (definition.tenancy == Tenancy::PerTenant).then_some("TenancyConfig")
 }

@@ -11,11 +11,11 @@ use firelet_types::{CodeSigningConfigId, FunctionName, RevisionId, Scope, Timest
 use crate::code_signing;
 use crate::configuration::{self, Changes, clearable};
 use crate::control::Control;
+use crate::deployment::Deployment;
 use crate::describe::{Detail, describe};
 use crate::error::{Conflict, Error, InvalidParameter};
 use crate::layer::attach;
 use crate::name::resolve;
-use crate::package::Source;
 use crate::quota::Quotas;
 use crate::tag;
 
@@ -44,7 +44,7 @@ struct CodeSigning {
 }
 
 impl Control {
-    /// Creates a function from a zip.
+    /// Creates a function from a zip or a container image.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html>.
     ///
@@ -61,6 +61,7 @@ impl Control {
         let tags = request.tags.unwrap_or_default();
         tag::check(&tags)?;
         let layers = changes.layers.clone().unwrap_or_default();
+        let package_type = blank.package_type;
         let definition = changes.apply(blank, &self.context(scope))?;
         let subject = request.function_name;
         let code_signing =
@@ -69,11 +70,12 @@ impl Control {
         if self.store.functions().get(scope, &name, Version::Latest)?.is_some() {
             return Err(Conflict::FunctionExists { name }.into());
         }
-        let package = self.take_package(Source::of_creation(request.code)?).await?;
+        let deployed = self.deploy(Deployment::of_creation(package_type, request.code)?).await?;
+        let definition = deployed.settle().replace(definition)?;
         let creation = Creation {
             scope: scope.clone(),
             name: name.clone(),
-            definition: Definition { code: package.code, package_kms_key, ..definition },
+            definition: Definition { package_kms_key, ..definition },
             layers,
             tags,
             code_signing,
@@ -84,7 +86,7 @@ impl Control {
         };
         let created =
             self.store.functions().update(scope, &name, move |entry| create(entry, creation)).await?;
-        drop(package);
+        drop(deployed);
         Ok(describe(&created, None, Detail::Full))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use firelet_api::model;
-use firelet_store::{FunctionVersion, Version};
+use firelet_store::{Definition, FunctionVersion, Version};
 use firelet_types::{Qualifier, Scope};
 
 use crate::code_link;
@@ -30,19 +30,38 @@ impl Control {
         let record = self.find(&target)?;
         let tags = self.store.functions().tags(scope, &record.name)?.filter(|tags| !tags.is_empty());
         let reserved = self.store.functions().reservations(scope, &record.name)?.unwrap_or_default();
-        let link = code_link::make(&self.sealer, base_url, &record.definition.code.sha256, self.clock.now());
         Ok(model::GetFunctionResponse {
             configuration: Some(describe(&record, target.qualifier, Detail::Full)),
-            code: Some(model::FunctionCodeLocation {
-                repository_type: Some("S3".to_owned()),
-                location: Some(link),
-                source_kms_key_arn: record.definition.package_kms_key.clone(),
-                ..model::FunctionCodeLocation::default()
-            }),
+            code: Some(self.locate(&record.definition, base_url)),
             tags,
             concurrency: reserved.of_function.map(|reserved| concurrency::describe(Some(reserved))),
             ..model::GetFunctionResponse::default()
         })
+    }
+
+    /// Where the code is: an image in its registry, a zip behind a link below `base_url`.
+    fn locate(&self, definition: &Definition, base_url: &str) -> model::FunctionCodeLocation {
+        let blank = model::FunctionCodeLocation::default();
+        if let Some(image) = &definition.image {
+            return model::FunctionCodeLocation {
+                repository_type: Some("ECR".to_owned()),
+                image_uri: Some(image.to_string()),
+                resolved_image_uri: image.resolved(),
+                ..blank
+            };
+        }
+        let link = code_link::make(&self.sealer, base_url, &definition.code.sha256, self.clock.now());
+        model::FunctionCodeLocation {
+            repository_type: Some("S3".to_owned()),
+            location: Some(link),
+            source_kms_key_arn: definition.package_kms_key.clone(),
+            resolved_s3_object: definition.code_object.clone().map(|object| model::ResolvedS3Object {
+                s3_bucket: Some(object.bucket),
+                s3_key: Some(object.key),
+                s3_object_version: object.version,
+            }),
+            ..blank
+        }
     }
 
     /// The configuration of a function or of a version of it.

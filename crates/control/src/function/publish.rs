@@ -3,10 +3,10 @@
 use firelet_api::model;
 use firelet_store::function::Entry;
 use firelet_store::{Definition, FunctionVersion, State, Version};
-use firelet_types::{CodeSha256, Qualifier, RevisionId, Scope};
+use firelet_types::{Qualifier, RevisionId, Scope};
 
 use crate::control::Control;
-use crate::describe::{Detail, describe};
+use crate::describe::{self, Detail, describe};
 use crate::error::{Error, InvalidParameter};
 use crate::name::resolve;
 
@@ -33,7 +33,7 @@ impl Control {
         let code_storage_bytes = self.quotas.code_storage_bytes;
         let decide = move |entry: &mut Entry<'_>| -> Result<FunctionVersion, Error> {
             let latest = updatable(entry, &target, request.revision_id.as_deref())?;
-            check_code(latest.definition.code.sha256, request.code_sha256)?;
+            check_code(describe::code_sha256(&latest.definition), request.code_sha256)?;
             let before = entry.last_published();
             let [revision, latest_revision] = revisions;
             let published = publish(entry, &described(&latest, request.description), revision)?;
@@ -51,9 +51,9 @@ impl Control {
     }
 }
 
-fn check_code(current: CodeSha256, expected: Option<String>) -> Result<(), InvalidParameter> {
+fn check_code(current: String, expected: Option<String>) -> Result<(), InvalidParameter> {
     match expected {
-        Some(expected) if !expected.is_empty() && expected != current.to_string() => {
+        Some(expected) if !expected.is_empty() && expected != current => {
             Err(InvalidParameter::CodeMismatch { expected, current })
         }
         _ => Ok(()),

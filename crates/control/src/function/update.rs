@@ -1,7 +1,7 @@
 //! UpdateFunctionCode and UpdateFunctionConfiguration.
 
 use firelet_api::model;
-use firelet_store::definition::{Code, Layer};
+use firelet_store::definition::Layer;
 use firelet_store::function::Entry;
 use firelet_store::{Definition, FunctionVersion, LastUpdate, Version};
 use firelet_types::{Qualifier, RevisionId, Scope, Timestamp};
@@ -9,6 +9,7 @@ use firelet_types::{Qualifier, RevisionId, Scope, Timestamp};
 use crate::code_signing;
 use crate::configuration::{Changes, Context, architecture, clearable};
 use crate::control::Control;
+use crate::deployment::{Deployment, Settled};
 use crate::describe::{Detail, describe};
 use crate::error::Error;
 use crate::layer::attach;
@@ -73,12 +74,12 @@ impl Control {
         if request.publish_to.is_some() {
             return Err(Error::Unsupported { feature: "$LATEST.PUBLISHED" });
         }
-        if self.store.functions().tags(scope, &name)?.is_none() {
-            return Err(target.function_not_found());
-        }
-        let package = self.take_package(Source::of_update(&request)?).await?;
+        let current = self.store.functions().get(scope, &name, Version::Latest)?;
+        let current = current.ok_or_else(|| target.function_not_found())?;
+        let deployment = Deployment::of_update(current.definition.package_type, &request)?;
+        let deployed = self.deploy(deployment).await?;
         let replacement = Replacement {
-            code: package.code,
+            settled: deployed.settle(),
             target,
             request,
             revisions: [self.new_revision(), self.new_revision()],
@@ -87,7 +88,7 @@ impl Control {
         };
         let updated =
             self.store.functions().update(scope, &name, move |entry| replacement.apply(entry)).await?;
-        drop(package);
+        drop(deployed);
         Ok(describe(&updated, published_qualifier(&updated), Detail::Full))
     }
 
@@ -98,7 +99,7 @@ impl Control {
                 package::check_zipped_size(&zip, &self.quotas)?;
                 zip
             }
-            Source::Object { bucket, key, version } => {
+            Source::Object { bucket, key, version, mode: _ } => {
                 let source = self.code_source.as_ref();
                 let source =
                     source.ok_or(Error::Unsupported { feature: "code from S3 without an S3 endpoint" })?;
@@ -129,7 +130,7 @@ fn verify_layers(entry: &Entry<'_>, before: &[Layer], after: &[Layer]) -> Result
 /// New code for a function.
 struct Replacement {
     target: Target,
-    code: Code,
+    settled: Settled,
     request: model::UpdateFunctionCodeRequest,
     revisions: [RevisionId; 2],
     now: Timestamp,
@@ -140,7 +141,14 @@ impl Replacement {
     fn apply(self, entry: &mut Entry<'_>) -> Result<FunctionVersion, Error> {
         let before = updatable(entry, &self.target, self.request.revision_id.as_deref())?;
         code_signing::verify(entry.code_signing()?.as_ref(), &self.request.function_name)?;
-        let definition = self.define(before.definition.clone());
+        let architectures = self.request.architectures.as_deref();
+        let key = self.request.source_kms_key_arn.clone();
+        let definition = self.settled.replace(before.definition.clone())?;
+        let definition = Definition {
+            architecture: architecture(architectures).unwrap_or(definition.architecture),
+            package_kms_key: clearable(key, definition.package_kms_key),
+            ..definition
+        };
         attach::check_size(&definition, &self.quotas)?;
         if self.request.dry_run == Some(true) {
             return Ok(FunctionVersion { definition, ..before });
@@ -155,15 +163,5 @@ impl Replacement {
             return Err(Error::CodeStorageExceeded);
         }
         Ok(answer)
-    }
-
-    fn define(&self, before: Definition) -> Definition {
-        let architectures = self.request.architectures.as_deref();
-        Definition {
-            code: self.code,
-            architecture: architecture(architectures).unwrap_or(before.architecture),
-            package_kms_key: clearable(self.request.source_kms_key_arn.clone(), before.package_kms_key),
-            ..before
-        }
     }
 }

@@ -100,6 +100,33 @@ async fn an_object_becomes_the_code() {
 }
 
 #[tokio::test]
+async fn code_that_stays_in_s3_is_shown_where_it_is() {
+    let zip = package("app.py", b"from S3");
+    let s3 = S3::start("/bucket/app.zip?versionId=7", zip.to_vec()).await;
+    let world = s3.world(Quotas::default()).with_function("copied").await;
+    let mut code = code("bucket", "app.zip", Some("7"));
+    code["S3ObjectStorageMode"] = json!("REFERENCE");
+    let mut update = code.clone();
+    world.create(json!({ "FunctionName": "created", "Code": code })).await.unwrap();
+    update["FunctionName"] = json!("copied");
+    world.update_code(update.clone()).await.unwrap();
+    world.control.settle().await.unwrap();
+    let object = json!({ "S3Bucket": "bucket", "S3Key": "app.zip", "S3ObjectVersion": "7" });
+    for name in ["created", "copied"] {
+        let found = world.get_function(name).await.unwrap();
+        check(&found["Code"], &json!({ "RepositoryType": "S3", "ResolvedS3Object": object }));
+        check(&found["Configuration"], &json!({ "CodeSize": zip.len() }));
+    }
+    update["S3ObjectStorageMode"] = json!("COPY");
+    world.update_code(update).await.unwrap();
+    check(&world.get_function("copied").await.unwrap()["Code"], &json!({ "ResolvedS3Object": null }));
+    let with_zip = json!({ "ZipFile": "", "S3ObjectStorageMode": "REFERENCE" });
+    let text = "Please do not provide other FunctionCode parameters when providing a ZipFile.";
+    let result = world.create(json!({ "FunctionName": "echo", "Code": with_zip })).await;
+    check_error(result, "InvalidParameter(TwoCodes", text);
+}
+
+#[tokio::test]
 async fn what_s3_refuses_is_passed_on_in_its_words() {
     let s3 = S3::start("/bucket/app.zip", b"not a zip".to_vec()).await;
     let world = s3.world(Quotas::default()).with_function("there").await;

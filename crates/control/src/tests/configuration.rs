@@ -102,10 +102,9 @@ async fn snapshots_need_a_runtime_that_has_them() {
 #[tokio::test]
 async fn what_firelet_does_not_have_yet_is_named() {
     let world = World::new();
-    for (member, text) in [
-        (json!({ "PackageType": "Image" }), "firelet does not support functions from container images yet."),
-        (json!({ "PublishTo": "LATEST_PUBLISHED" }), "firelet does not support $LATEST.PUBLISHED yet."),
-    ] {
+    for (member, text) in
+        [(json!({ "PublishTo": "LATEST_PUBLISHED" }), "firelet does not support $LATEST.PUBLISHED yet.")]
+    {
         let mut creation = member;
         creation["FunctionName"] = json!("echo");
         check_error(world.create(creation).await, "Unsupported", text);
@@ -177,7 +176,6 @@ async fn other_settings_read_back_as_they_were_set() {
             "TracingConfig": { "Mode": "Active" },
             "DeadLetterConfig": { "TargetArn": "arn:aws:sqs:us-east-1:000000000000:q" },
             "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k",
-            "SnapStart": { "ApplyOn": "PublishedVersions" },
             "VpcConfig": network,
         })],
         &json!({
@@ -191,7 +189,7 @@ async fn other_settings_read_back_as_they_were_set() {
             "TracingConfig": { "Mode": "Active" },
             "DeadLetterConfig": { "TargetArn": "arn:aws:sqs:us-east-1:000000000000:q" },
             "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k",
-            "SnapStart": { "ApplyOn": "PublishedVersions", "OptimizationStatus": "Off" },
+            "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" },
             "VpcConfig": {
                 "SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"], "VpcId": "", "Ipv6AllowedForDualStack": false,
             },

@@ -4,7 +4,8 @@ use firelet_types::{AccountId, CodeSha256, Ids, Qualifier, Region};
 
 use super::*;
 use crate::definition::{
-    Architecture, Code, Environment, LogFormat, Logging, PackageType, SnapStart, Tenancy, Tracing,
+    Architecture, Code, Environment, ImageOverrides, LogFormat, Logging, PackageType, SnapStart, Tenancy,
+    Tracing,
 };
 use crate::{Options, Store};
 
@@ -44,6 +45,12 @@ pub(crate) fn record(name: &str, version: Version, code_bytes: u64) -> FunctionV
             snap_start: SnapStart::None,
             tenancy: Tenancy::Shared,
             durability: None,
+            image: None,
+            image_overrides: ImageOverrides::default(),
+            code_object: None,
+            file_systems: Vec::new(),
+            custom_runtime: None,
+            accelerator_gigabytes: None,
         },
         state: State::Active,
         last_update: Some(LastUpdate::Successful),
