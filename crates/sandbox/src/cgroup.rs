@@ -94,7 +94,9 @@ impl Cgroups {
     fn claim(&mut self, candidate: &Candidate, name: &str) {
         let wanted: Vec<Controller> =
             candidate.controllers.iter().copied().filter(|controller| !self.limits(*controller)).collect();
-        if wanted.is_empty() {
+        // A cgroup of version 2 can be frozen even if it limits nothing.
+        let may_freeze = candidate.version == Version::V2 && !self.freezes();
+        if wanted.is_empty() && !may_freeze {
             return;
         }
         let base = candidate.directory.join(name);
@@ -103,7 +105,7 @@ impl Cgroups {
             Version::V2 => v2::claim(&candidate.directory, &base, &wanted),
         };
         match claimed {
-            Ok(controllers) if controllers.is_empty() => {
+            Ok(controllers) if controllers.is_empty() && !may_freeze => {
                 let _ = fs::remove_dir(&base);
             }
             Ok(controllers) => self.places.push(Place { version: candidate.version, base, controllers }),
@@ -114,6 +116,11 @@ impl Cgroups {
     /// Whether this controller limits sandboxes here.
     pub(crate) fn limits(&self, controller: Controller) -> bool {
         self.places.iter().any(|place| place.controllers.contains(&controller))
+    }
+
+    /// Whether sandboxes can be frozen here. Only version 2 lets frozen processes be killed, so nothing else is asked.
+    pub(crate) fn freezes(&self) -> bool {
+        self.places.iter().any(|place| place.version == Version::V2)
     }
 
     /// Why cgroups could not be made, for people.
@@ -262,6 +269,12 @@ impl Group {
                 })
             })
             .transpose()
+    }
+
+    /// The file that freezes and thaws, if the host has one.
+    pub(crate) fn freezer(&self) -> Result<Option<OwnedFd>, Failure> {
+        let member = self.members.iter().find(|member| member.version == Version::V2);
+        member.map(|member| member.open("cgroup.freeze", true)).transpose()
     }
 
     /// Whether the kernel itself has killed for lack of memory.

@@ -82,6 +82,8 @@ pub mod item {
     pub const CPU: &str = "cpu limit";
     /// The limit on processes.
     pub const PROCESSES: &str = "process limit";
+    /// Processes can be stopped as a whole, and go on.
+    pub const FREEZER: &str = "freezing while idle";
     /// The size of `/tmp`.
     pub const TMP: &str = "/tmp size";
     /// No inherited descriptors, and at most 1,024 of them.

@@ -89,6 +89,7 @@ struct Answer {
     socket: OwnedFd,
     listener: Option<OwnedFd>,
     gauge: Option<(GaugeKind, Vec<OwnedFd>)>,
+    freezer: Option<OwnedFd>,
     mounts: String,
 }
 
@@ -274,6 +275,7 @@ impl Helper {
             socket: socket.try_clone().at(Step::ReadRequest, "")?,
             listener,
             gauge: spare.group.gauge_files()?.map(|(kind, files)| (kind, Vec::from(files))),
+            freezer: spare.group.freezer()?,
             mounts: mounts.join(", "),
         })
     }
@@ -430,11 +432,14 @@ fn main_process_gauge(first_process: &Child) -> Option<(GaugeKind, Vec<OwnedFd>)
 }
 
 fn send_launched(answer: &Answer, process: &Child) -> io::Result<()> {
-    let launched =
-        Launched { gauge: answer.gauge.as_ref().map(|(kind, _)| *kind), listener: answer.listener.is_some() };
+    let launched = Launched {
+        gauge: answer.gauge.as_ref().map(|(kind, _)| *kind),
+        listener: answer.listener.is_some(),
+        freezer: answer.freezer.is_some(),
+    };
     let mut descriptors = vec![process.pidfd.as_fd()];
     descriptors.extend(answer.gauge.iter().flat_map(|(_, files)| files).map(AsFd::as_fd));
-    descriptors.extend(answer.listener.iter().map(AsFd::as_fd));
+    descriptors.extend(answer.listener.iter().chain(&answer.freezer).map(AsFd::as_fd));
     protocol::send(&answer.socket, &protocol::encode_launched(&launched), &descriptors)
 }
 

@@ -150,6 +150,7 @@ fn assemble(
     } else {
         None
     };
+    let freezer = if launched.freezer { Some(next()?) } else { None };
     Ok(Sandbox {
         id: spec.id.clone(),
         listener,
@@ -157,6 +158,7 @@ fn assemble(
         exit: Some(exit),
         first_process,
         gauge,
+        freezer,
     })
 }
 

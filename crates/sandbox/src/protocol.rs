@@ -242,10 +242,12 @@ pub(crate) fn decode_launch(bytes: &[u8]) -> Option<Launch> {
     Some(launch)
 }
 
-/// How the helper answers a launch; descriptors travel in the order pidfd, gauge (its files, if any), listener (if any).
+/// How the helper answers a launch; descriptors travel in the order pidfd, gauge (its files, if any), listener (if any),
+/// freezer (if any).
 pub(crate) struct Launched {
     pub(crate) gauge: Option<GaugeKind>,
     pub(crate) listener: bool,
+    pub(crate) freezer: bool,
 }
 
 pub(crate) fn encode_launched(launched: &Launched) -> Vec<u8> {
@@ -256,7 +258,7 @@ pub(crate) fn encode_launched(launched: &Launched) -> Vec<u8> {
         Some(GaugeKind::V2) => 2,
         Some(GaugeKind::Process) => 3,
     };
-    writer.byte(0).byte(gauge).byte(u8::from(launched.listener));
+    writer.byte(0).byte(gauge).byte(u8::from(launched.listener)).byte(u8::from(launched.freezer));
     writer.finish()
 }
 
@@ -281,7 +283,8 @@ pub(crate) fn decode_launched(bytes: &[u8]) -> Option<Result<Launched, Failure>>
         3 => Some(GaugeKind::Process),
         _ => None,
     };
-    Some(Ok(Launched { gauge, listener: reader.byte()? == 1 }))
+    let (listener, freezer) = (reader.byte()? == 1, reader.byte()? == 1);
+    Some(Ok(Launched { gauge, listener, freezer }))
 }
 
 fn decode_failure(reader: &mut Reader<'_>) -> Option<Failure> {

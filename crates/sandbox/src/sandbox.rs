@@ -16,6 +16,7 @@ pub struct Sandbox {
     pub(crate) exit: Option<OwnedFd>,
     pub(crate) first_process: OwnedFd,
     pub(crate) gauge: Option<Gauge>,
+    pub(crate) freezer: Option<OwnedFd>,
 }
 
 /// How the main process of a sandbox ended.
@@ -81,6 +82,34 @@ impl Sandbox {
     pub fn kill(&self) {
         // The only failure is that it has ended already, which is what was wanted.
         let _ = rustix::process::pidfd_send_signal(&self.first_process, Signal::KILL);
+    }
+
+    /// Stops every process of the sandbox until [`thaw`](Self::thaw): they use no processor, and can still be killed.
+    /// Takes effect a moment later. Does nothing where the host cannot; see [`item::FREEZER`](crate::item::FREEZER).
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.set_frozen(b"1")
+    }
+
+    /// Lets the processes go on. A sandbox that is not frozen stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn thaw(&self) -> io::Result<()> {
+        self.set_frozen(b"0")
+    }
+
+    fn set_frozen(&self, value: &[u8]) -> io::Result<()> {
+        let Some(freezer) = &self.freezer else { return Ok(()) };
+        match rustix::io::pwrite(freezer, value, 0) {
+            // The cgroup is gone, and with it the processes.
+            Ok(_) | Err(rustix::io::Errno::NODEV) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What it has used so far: two reads of a kernel file, nothing when nothing changed.

@@ -12,7 +12,7 @@ use crate::sandbox::GaugeKind;
 
 const PERIOD: u64 = 100_000;
 
-/// Makes the base directory and hands controllers down to it; answers those that are really there.
+/// Makes the base directory and hands down to it the wanted controllers that are offered; answers those.
 pub(super) fn claim(parent: &Path, base: &Path, wanted: &[Controller]) -> io::Result<Vec<Controller>> {
     let offered = fs::read_to_string(parent.join("cgroup.controllers"))?;
     let offered: Vec<Controller> = wanted
@@ -21,6 +21,7 @@ pub(super) fn claim(parent: &Path, base: &Path, wanted: &[Controller]) -> io::Re
         .filter(|controller| offered.split_whitespace().any(|name| name == controller.kernel_name()))
         .collect();
     if offered.is_empty() {
+        make_directory(base)?;
         return Ok(offered);
     }
     let enable = offered

@@ -219,12 +219,16 @@ fn describe(
         (item::MEMORY, controller_status(cgroups, Controller::Memory)),
         (item::CPU, controller_status(cgroups, Controller::Cpu)),
         (item::PROCESSES, processes_status(cgroups)),
+        (item::FREEZER, freezer_status(cgroups)),
         (item::TMP, Enforced),
         (item::DESCRIPTORS, Enforced),
     ];
     let item = |(name, status): (&str, EnforcementStatus)| EnforcementItem { name: name.into(), status };
     Enforcement { items: items.into_iter().map(item).collect() }
 }
+
+const DELEGATE: &str = "run firelet as root, as a systemd service with Delegate=yes, or by `systemd-run --user --scope -p \
+                        Delegate=yes firelet serve`";
 
 fn user_namespace_status(available: bool) -> EnforcementStatus {
     if available {
@@ -257,11 +261,16 @@ fn controller_status(cgroups: &Cgroups, controller: Controller) -> EnforcementSt
     if cgroups.limits(controller) {
         return EnforcementStatus::Enforced;
     }
+    EnforcementStatus::NotEnforced { why: cgroups.refusal(), remedy: DELEGATE.into() }
+}
+
+fn freezer_status(cgroups: &Cgroups) -> EnforcementStatus {
+    if cgroups.freezes() {
+        return EnforcementStatus::Enforced;
+    }
     EnforcementStatus::NotEnforced {
-        why: cgroups.refusal(),
-        remedy: "run firelet as root, as a systemd service with Delegate=yes, or by \
-                 `systemd-run --user --scope -p Delegate=yes firelet serve`"
-            .into(),
+        why: "no cgroup of version 2 can be made, so idle functions go on using the processor".into(),
+        remedy: DELEGATE.into(),
     }
 }
 

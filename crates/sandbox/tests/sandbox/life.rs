@@ -1,7 +1,7 @@
 //! Start, end, kill, and what is left after either.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use firelet_sandbox::{End, Error, Launcher, Options, Step, read_exit};
 
 use super::harness::Test;
-use super::world::{World, finish, mount, options, shell, spec, wait_for};
+use super::world::{World, finish, mount, options, python, shell, spec, wait_for};
 
 pub(crate) const TESTS: &[Test] = &[
     ("exit_codes_and_signals_are_reported", exit_codes_and_signals_are_reported),
@@ -17,6 +17,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_missing_mount_is_named", a_missing_mount_is_named),
     ("an_impossible_specification_is_refused", an_impossible_specification_is_refused),
     ("kill_ends_everything_in_the_sandbox", kill_ends_everything_in_the_sandbox),
+    ("a_frozen_sandbox_stands_still_until_it_is_thawed", a_frozen_sandbox_stands_still),
+    ("a_frozen_sandbox_can_be_killed", a_frozen_sandbox_can_be_killed),
     ("the_end_of_the_main_process_ends_its_descendants", the_end_of_the_main_process_ends_its_descendants),
     ("a_dropped_launcher_leaves_nothing", a_dropped_launcher_leaves_nothing),
     (
@@ -86,6 +88,50 @@ fn kill_ends_everything_in_the_sandbox() {
     let outcome = finish(sandbox);
     assert_eq!(outcome.status, None);
     outcome.sandbox.kill();
+}
+
+/// Counts as fast as it can, and prints the count a thousand times a second.
+const COUNTER: &str = "import threading, sys, time\ncount = 0\ndef work():\n  global count\n  while True: count += 1\n\
+                       threading.Thread(target=work, daemon=True).start()\nprint('up', flush=True)\n\
+                       while True:\n  time.sleep(0.001); print(count, flush=True)";
+
+/// What it prints within a moment.
+fn prints(output: &mut File) -> usize {
+    let mut printed = 0;
+    let until = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < until {
+        printed += output.read(&mut [0; 65_536]).unwrap_or(0);
+    }
+    printed
+}
+
+fn a_frozen_sandbox_stands_still() {
+    let world = World::new();
+    let mut sandbox = world.launcher.launch(&python(COUNTER)).unwrap();
+    let mut output = File::from(sandbox.take_output());
+    wait_for("the first line", || (prints(&mut output) > 0).then_some(()));
+    sandbox.freeze().unwrap();
+    wait_for("silence", || (prints(&mut output) == 0).then_some(()));
+    sandbox.freeze().unwrap();
+    assert_eq!(prints(&mut output), 0);
+    sandbox.thaw().unwrap();
+    wait_for("the next line", || (prints(&mut output) > 0).then_some(()));
+    sandbox.thaw().unwrap();
+    assert!(prints(&mut output) > 0);
+}
+
+fn a_frozen_sandbox_can_be_killed() {
+    let world = World::new();
+    let mut sandbox = world.launcher.launch(&python(COUNTER)).unwrap();
+    let mut output = File::from(sandbox.take_output());
+    wait_for("the first line", || (prints(&mut output) > 0).then_some(()));
+    sandbox.freeze().unwrap();
+    wait_for("silence", || (prints(&mut output) == 0).then_some(()));
+    sandbox.kill();
+    // The output ends only when the last process that holds it is gone.
+    wait_for("the end", || matches!(output.read(&mut [0; 64]), Ok(0)).then_some(()));
+    sandbox.thaw().unwrap();
+    sandbox.freeze().unwrap();
 }
 
 fn the_end_of_the_main_process_ends_its_descendants() {
