@@ -6,6 +6,7 @@ mod launch;
 mod log;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -134,6 +135,8 @@ pub struct Environment {
     /// The invocation that was answered last, until the log tells of its end. Unless its caller waits for the log,
     /// that is after the answer.
     finished: Mutex<Option<Finished>>,
+    /// Whether the guest stands still. Locked from thawing it until it has its event, so that it is not stopped between.
+    frozen: Mutex<bool>,
 }
 
 /// What END and REPORT are to say of an invocation.
@@ -161,6 +164,21 @@ impl Environment {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.state.lock().is_ready()
+    }
+
+    /// Stops the guest and all its processes if it waits for an event; the next invocation has it go on. Says whether it
+    /// stands still now.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn freeze(&self) -> io::Result<bool> {
+        let mut frozen = self.frozen.lock();
+        if !*frozen && self.is_ready() {
+            self.sandbox.freeze()?;
+            *frozen = true;
+        }
+        Ok(*frozen)
     }
 
     /// Ends the guest and all its processes, whatever it is doing. It takes no event after that.
@@ -226,7 +244,14 @@ impl Environment {
         let spent = std::mem::take(&mut *self.spent.lock());
         let now = Instant::now();
         let started = now.checked_sub(spent).unwrap_or(now);
-        let completion = self.state.lock().invoke(invocation)?;
+        let completion = {
+            let mut frozen = self.frozen.lock();
+            if std::mem::take(&mut *frozen) && self.sandbox.thaw().is_err() {
+                self.end();
+                return Err(Undelivered);
+            }
+            self.state.lock().invoke(invocation)?
+        };
         let left = self.timeout.saturating_sub(spent);
         let clock = Box::pin(tokio::time::sleep(left.min(SHORT)));
         let deadline = tokio::time::Instant::now() + left;

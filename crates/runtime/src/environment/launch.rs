@@ -149,6 +149,7 @@ pub async fn start(
         init: Mutex::new(None),
         spent: Mutex::default(),
         finished: Mutex::new(None),
+        frozen: Mutex::new(false),
     };
     Ok((Starting { environment, end, started }, driver))
 }
