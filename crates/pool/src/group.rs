@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::busy_poll::BusyPoll;
 use crate::demand::{Demand, Supply};
+use crate::freezing::Freezing;
 use crate::lease::{Lease, LeaseError};
 use crate::service::Task;
 
@@ -31,6 +32,7 @@ pub struct Group {
     function: Arc<FunctionVersion>,
     tasks: mpsc::Sender<Task>,
     polling: Arc<BusyPoll>,
+    freezing: Arc<Freezing>,
     members: Mutex<Members>,
 }
 
@@ -55,7 +57,7 @@ struct Provisioned {
     /// How many are wanted; what comes back beyond that is ended.
     wanted: usize,
     /// Least recently used first.
-    idle: Vec<Arc<Environment>>,
+    idle: Vec<Idle>,
     /// On loan, or about to ask for their next event.
     busy: usize,
     creating: usize,
@@ -73,6 +75,8 @@ pub(crate) struct Stock {
 struct Idle {
     environment: Arc<Environment>,
     since: Instant,
+    /// Whether it was told to stand still.
+    is_frozen: bool,
 }
 
 struct Finishing {
@@ -86,8 +90,9 @@ impl Group {
         function: Arc<FunctionVersion>,
         tasks: mpsc::Sender<Task>,
         polling: Arc<BusyPoll>,
+        freezing: Arc<Freezing>,
     ) -> Self {
-        Self { function, tasks, polling, members: Mutex::default() }
+        Self { function, tasks, polling, freezing, members: Mutex::default() }
     }
 
     /// The version that its environments run.
@@ -133,6 +138,7 @@ impl Group {
         members.provisioned.creating -= 1;
         if let Some(environment) = environment {
             members.give(environment);
+            self.freezing.environment_is_idle();
         }
     }
 
@@ -218,7 +224,10 @@ impl Group {
         let mut members = self.members.lock();
         members.creating -= 1;
         match result {
-            Ok(environment) => members.give(environment),
+            Ok(environment) => {
+                members.give(environment);
+                self.freezing.environment_is_idle();
+            }
             Err(error) => {
                 // Callers who gave up are passed over; if all have, nobody is left to tell.
                 let mut error = Err(error);
@@ -263,6 +272,7 @@ impl Group {
         }
         if readiness == Readiness::Ready {
             members.give(environment);
+            self.freezing.environment_is_idle();
         } else if is_provisioned {
             // Without room in the queue, the next tick is what notices.
             self.hand_over(Task::Provision);
@@ -316,6 +326,18 @@ impl Group {
         (left, is_used)
     }
 
+    /// Stops environments that have been idle since before `cutoff`. Says whether all that are idle stand still.
+    pub(crate) fn freeze(&self, cutoff: Instant) -> bool {
+        let (due, is_all) = self.members.lock().due_to_freeze(cutoff);
+        for environment in due {
+            if let Err(error) = environment.freeze() {
+                let function = &self.function.name;
+                tracing::warn!(%function, %error, "an idle execution environment cannot be stopped, and goes on");
+            }
+        }
+        is_all
+    }
+
     /// When the environment that has been idle longest became so.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         self.members.lock().idle.first().map(|idle| idle.since)
@@ -358,12 +380,28 @@ impl Members {
         !self.idle.is_empty() || self.leased + waiting + creating + finishing + kept > 0
     }
 
+    /// Those that have been idle since before `cutoff` and are not told to stand still, which they will be now; and whether
+    /// they were the last.
+    fn due_to_freeze(&mut self, cutoff: Instant) -> (Vec<Arc<Environment>>, bool) {
+        let mut due = Vec::new();
+        let mut is_all = true;
+        for idle in self.idle.iter_mut().chain(&mut self.provisioned.idle).filter(|idle| !idle.is_frozen) {
+            if idle.since <= cutoff {
+                idle.is_frozen = true;
+                due.push(Arc::clone(&idle.environment));
+            } else {
+                is_all = false;
+            }
+        }
+        (due, is_all)
+    }
+
     /// The environment used last that is alive: of those that are kept, if one of them is idle.
     fn take_idle(&mut self) -> Option<Arc<Environment>> {
-        while let Some(environment) = self.provisioned.idle.pop() {
-            if environment.is_ready() {
+        while let Some(idle) = self.provisioned.idle.pop() {
+            if idle.environment.is_ready() {
                 self.provisioned.busy += 1;
-                return Some(environment);
+                return Some(idle.environment);
             }
         }
         while let Some(idle) = self.idle.pop() {
@@ -393,18 +431,24 @@ impl Members {
             return;
         }
         if !is_provisioned {
-            self.idle.push(Idle { environment, since: Instant::now() });
+            self.idle.push(Idle::from_now(environment));
         } else if self.provisioned.idle.len() + self.provisioned.busy < self.provisioned.wanted {
-            self.provisioned.idle.push(environment);
+            self.provisioned.idle.push(Idle::from_now(environment));
         }
+    }
+}
+
+impl Idle {
+    fn from_now(environment: Arc<Environment>) -> Self {
+        Self { environment, since: Instant::now(), is_frozen: false }
     }
 }
 
 impl Provisioned {
     /// Takes out those idle that are too many, and those that have ended.
-    fn trim(&mut self) -> Vec<Arc<Environment>> {
+    fn trim(&mut self) -> Vec<Idle> {
         let (mut alive, mut ended): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.idle).into_iter().partition(|environment| environment.is_ready());
+            std::mem::take(&mut self.idle).into_iter().partition(|idle| idle.environment.is_ready());
         let surplus = (alive.len() + self.busy).saturating_sub(self.wanted).min(alive.len());
         ended.extend(alive.drain(..surplus));
         self.idle = alive;
@@ -412,7 +456,7 @@ impl Provisioned {
     }
 
     fn stock(&self) -> Stock {
-        let idle = self.idle.iter().filter(|environment| environment.is_ready()).count();
+        let idle = self.idle.iter().filter(|idle| idle.environment.is_ready()).count();
         Stock { alive: idle + self.busy, creating: self.creating }
     }
 }

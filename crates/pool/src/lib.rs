@@ -7,6 +7,7 @@
 mod busy_poll;
 mod code_cache;
 mod demand;
+mod freezing;
 mod group;
 mod lease;
 mod provisioning;

@@ -14,10 +14,12 @@ use firelet_types::{FunctionName, Scope, TenantId, limits};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::busy_poll::BusyPoll;
 use crate::code_cache::CodeCache;
+use crate::freezing::Freezing;
 use crate::group::Group;
 use crate::lease::{LeaseError, Orphan};
 use crate::provisioning::{Occasion, Provisioning};
@@ -37,6 +39,8 @@ pub struct Options {
     /// How long the server's thread stays awake after an invocation began, was answered, or its environment came back;
     /// see the module `busy_poll`. Zero turns that off.
     pub busy_poll: Duration,
+    /// How long an environment is idle before its processes are made to stand still.
+    pub freeze_after: Duration,
 }
 
 impl Default for Options {
@@ -45,6 +49,7 @@ impl Default for Options {
             idle_lifetime: Duration::from_secs(300),
             idle_environments: 256,
             busy_poll: Duration::from_micros(150),
+            freeze_after: Duration::from_millis(100),
         }
     }
 }
@@ -91,6 +96,7 @@ struct Shared {
     retired: Mutex<Vec<Arc<Group>>>,
     tasks: mpsc::Sender<Task>,
     polling: Arc<BusyPoll>,
+    freezing: Arc<Freezing>,
 }
 
 /// What makes environments; runs until the server stops.
@@ -125,6 +131,7 @@ impl Pool {
             retired: Mutex::default(),
             tasks: sender,
             polling: Arc::new(BusyPoll::new(options.busy_poll)),
+            freezing: Arc::new(Freezing::new(options.freeze_after)),
         });
         let maker = Arc::new(Maker { runtime, catalogue, code });
         let service = PoolService { options, maker, shared: Arc::clone(&shared), store, tasks };
@@ -157,8 +164,9 @@ impl Pool {
             // The one that is there may be of a later configuration than its caller has read.
             return Arc::clone(group);
         }
-        let (tasks, polling) = (self.shared.tasks.clone(), Arc::clone(&self.shared.polling));
-        let group = Arc::new(Group::new(Arc::clone(function), tasks, polling));
+        let Shared { tasks, polling, freezing, .. } = &*self.shared;
+        let (tasks, polling, freezing) = (tasks.clone(), Arc::clone(polling), Arc::clone(freezing));
+        let group = Arc::new(Group::new(Arc::clone(function), tasks, polling, freezing));
         let replaced = groups.insert(key, Arc::clone(&group));
         drop(groups);
         if let Some(replaced) = replaced {
@@ -202,6 +210,20 @@ impl Pool {
 }
 
 impl Shared {
+    /// Waits until it is time to look for environments that shall stand still. May be broken off and begun anew.
+    async fn freeze_due(&self, period: &mut Interval) {
+        self.freezing.due().await;
+        period.tick().await;
+    }
+
+    fn freeze(&self) {
+        self.freezing.look(Instant::now(), |cutoff| {
+            let groups: Vec<Arc<Group>> = self.groups.read().values().cloned().collect();
+            let awake = groups.iter().filter(|group| !group.freeze(cutoff)).count();
+            awake == 0
+        });
+    }
+
     fn retire(&self, group: Arc<Group>) {
         group.retire();
         self.retired.lock().push(group);
@@ -225,6 +247,8 @@ impl PoolService {
             async move { polling.run().await }
         });
         let mut tick = tokio::time::interval(TICK);
+        let mut freeze = tokio::time::interval(self.shared.freezing.period());
+        freeze.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut generation = 0;
         let mut changes = self.store.changes().subscribe();
         let (driver_sender, mut new_drivers) = mpsc::unbounded_channel();
@@ -260,6 +284,7 @@ impl PoolService {
                 Some(driver) = new_drivers.recv() => {
                     drivers.spawn(driver);
                 }
+                () = self.shared.freeze_due(&mut freeze) => self.shared.freeze(),
                 _ = tick.tick() => {
                     self.tend(&mut generation);
                     provisioning.step(Occasion::Tick);
