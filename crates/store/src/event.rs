@@ -12,7 +12,7 @@ mod tests;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use firelet_types::{FunctionName, Qualifier, RequestId, Scope, TenantId, Timestamp};
+use firelet_types::{AccountId, FunctionName, Qualifier, RequestId, Scope, TenantId, Timestamp};
 use rusqlite::{Connection, params};
 
 use crate::changes::Changes;
@@ -27,6 +27,15 @@ pub struct EventId(pub i64);
 /// The events of one function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane(pub i64);
+
+/// The events of one function, and whose function it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owned {
+    /// The events.
+    pub lane: Lane,
+    /// The account of the function.
+    pub account: AccountId,
+}
 
 /// An event as it is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +126,7 @@ impl Events {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn lanes(&self) -> Result<(EventId, Vec<Lane>), Error> {
+    pub fn lanes(&self) -> Result<(EventId, Vec<Owned>), Error> {
         self.database.read(|connection| {
             let last = row::last_id(connection)?;
             Ok((last, row::lanes(connection)?))
@@ -128,7 +137,7 @@ impl Events {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn arrivals(&self, seen: EventId) -> Result<(EventId, Vec<Lane>), Error> {
+    pub fn arrivals(&self, seen: EventId) -> Result<(EventId, Vec<Owned>), Error> {
         self.database.read(|connection| row::arrivals(connection, seen))
     }
 

@@ -287,7 +287,7 @@ async fn run_events(events: &Events, functions: &Functions) {
     assert!(events.put(event).await.unwrap());
     let (last, lanes) = events.lanes().unwrap();
     events.arrivals(EventId(0)).unwrap();
-    events.waiting(lanes[0], 10).unwrap();
+    events.waiting(lanes[0].lane, 10).unwrap();
     events.get(last).unwrap().unwrap();
     events.postpone(last, Progress::default(), now()).await.unwrap();
     events.end(last, None).await.unwrap();

@@ -3,15 +3,16 @@
 //! Pure: the store is read and functions are run by whoever asks for the next [`Step`]. Of waiting events only a few ids
 //! of each function are held, however many there are.
 //!
-//! Three things keep functions apart. They take turns. One may have no more events under way than there are free places
-//! left, so that there is always a place for one that comes later. And one that cannot be run is slowed down as a
-//! whole, so that its events are not all tried in vain.
+//! Three things keep functions apart. They take turns. An account may have no more events under way than there are free
+//! places left, and a function of it no more than are then left for the account, so that there is always a place for
+//! one that comes later. And a function that cannot be run is slowed down as a whole, so that its events are not all
+//! tried in vain.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 
-use firelet_store::event::{EventId, Lane, Waiting};
-use firelet_types::Timestamp;
+use firelet_store::event::{EventId, Lane, Owned, Waiting};
+use firelet_types::{AccountId, Timestamp};
 
 use super::policy;
 
@@ -24,6 +25,8 @@ pub(crate) struct Lanes {
     /// Events that may be under way at a time.
     places: usize,
     running: usize,
+    /// Events under way of each account that has some.
+    accounts: HashMap<AccountId, usize>,
     lanes: BTreeMap<Lane, Events>,
     /// The function that was served last.
     served: Option<Lane>,
@@ -50,8 +53,9 @@ pub(crate) enum Tried {
 }
 
 /// The events of one function.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Events {
+    account: AccountId,
     running: HashSet<EventId>,
     /// Those known to wait, due first.
     waiting: VecDeque<Waiting>,
@@ -77,19 +81,19 @@ struct Brake {
 
 impl Lanes {
     pub(crate) fn new(places: usize) -> Self {
-        Self { places, running: 0, lanes: BTreeMap::new(), served: None }
+        Self { places, running: 0, accounts: HashMap::new(), lanes: BTreeMap::new(), served: None }
     }
 
     /// Functions have events that are not known yet.
-    pub(crate) fn arrived(&mut self, lanes: impl IntoIterator<Item = Lane>) {
-        for lane in lanes {
-            self.lanes.entry(lane).or_default().is_stale = true;
+    pub(crate) fn arrived(&mut self, lanes: impl IntoIterator<Item = Owned>) {
+        for Owned { lane, account } in lanes {
+            self.lanes.entry(lane).or_insert_with(|| Events::new(account)).is_stale = true;
         }
     }
 
     /// The first waiting events of a function, those under way among them, as asked for by [`Step::Read`].
     pub(crate) fn read(&mut self, lane: Lane, waiting: Vec<Waiting>, limit: usize) {
-        let events = self.lanes.entry(lane).or_default();
+        let Some(events) = self.lanes.get_mut(&lane) else { return };
         events.has_more = waiting.len() >= limit;
         events.is_stale = false;
         let is_idle = |waiting: &Waiting| !events.running.contains(&waiting.id);
@@ -101,6 +105,9 @@ impl Lanes {
         let Some(events) = self.lanes.get_mut(&lane) else { return };
         if events.running.remove(&event) {
             self.running -= 1;
+            if let Some(running) = self.accounts.get_mut(&events.account) {
+                *running -= 1;
+            }
         }
         events.is_stale = true;
         let running = events.running.len();
@@ -132,10 +139,12 @@ impl Lanes {
         let mut earliest: Option<Timestamp> = None;
         for range in [(after, Bound::Unbounded), (Bound::Unbounded, until)] {
             for (lane, events) in self.lanes.range_mut(range) {
-                match events.step(self.places, free, now) {
+                let of_account = self.accounts.get(&events.account).copied().unwrap_or_default();
+                match events.step(self.places, free.saturating_sub(of_account), now) {
                     EventsStep::Read(limit) => return Step::Read(*lane, limit),
                     EventsStep::Start(event) => {
                         self.running += 1;
+                        *self.accounts.entry(events.account.clone()).or_default() += 1;
                         self.served = Some(*lane);
                         return Step::Start(*lane, event);
                     }
@@ -147,6 +156,7 @@ impl Lanes {
             }
         }
         self.lanes.retain(|_, events| !events.is_over());
+        self.accounts.retain(|_, running| *running > 0);
         Step::Rest(earliest)
     }
 }
@@ -159,6 +169,12 @@ enum EventsStep {
 }
 
 impl Events {
+    fn new(account: AccountId) -> Self {
+        let (running, waiting) = (HashSet::new(), VecDeque::new());
+        Self { account, running, waiting, has_more: false, is_stale: true, brake: None }
+    }
+
+    /// `free` is how many places are left for the account.
     fn step(&mut self, places: usize, free: usize, now: Timestamp) -> EventsStep {
         if self.brake.as_mut().is_some_and(|brake| brake.has_gone(places, now)) {
             self.brake = None;

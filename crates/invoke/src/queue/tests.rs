@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use firelet_store::event::{EventId, Lane, Progress, Waiting};
-use firelet_types::Timestamp;
+use firelet_store::event::{EventId, Lane, Owned, Progress, Waiting};
+use firelet_types::{AccountId, Timestamp};
 use proptest::prelude::*;
 
 use super::lanes::{Lanes, Step, Tried};
@@ -19,6 +19,7 @@ const REFUSAL: Duration = Duration::from_millis(20);
 /// How the functions of a world behave.
 #[derive(Debug, Clone)]
 struct Function {
+    account: u32,
     /// How many run at a time.
     room: usize,
     takes: Duration,
@@ -90,15 +91,21 @@ impl World {
         let (id, lane) = (EventId(self.last), Lane(i64::try_from(function).unwrap()));
         let progress = Progress::default();
         self.store.insert(id, Stored { lane, accepted: self.now, due: self.now, progress });
-        self.lanes.arrived([lane]);
+        self.lanes.arrived([self.owned(lane)]);
         id
+    }
+
+    fn owned(&self, lane: Lane) -> Owned {
+        let number = self.functions[usize::try_from(lane.0).unwrap()].account;
+        Owned { lane, account: format!("{number:012}").parse::<AccountId>().unwrap() }
     }
 
     /// The server is killed and starts again.
     fn crash(&mut self) {
         self.trying.clear();
         self.lanes = Lanes::new(PLACES);
-        self.lanes.arrived(self.store.values().map(|stored| stored.lane));
+        let lanes: Vec<_> = self.store.values().map(|stored| self.owned(stored.lane)).collect();
+        self.lanes.arrived(lanes);
     }
 
     /// Does all that can be done now; answers when more can be.
@@ -200,7 +207,7 @@ fn case(stored: &Stored) -> Case {
 }
 
 fn function(room: usize, takes: u64, fails: f64) -> Function {
-    Function { room, takes: Duration::from_millis(takes), fails }
+    Function { account: 0, room, takes: Duration::from_millis(takes), fails }
 }
 
 const FOREVER: Timestamp = Timestamp::from_millis(i64::MAX);
@@ -213,12 +220,12 @@ proptest! {
     #[test]
     fn every_event_ends_once_and_nothing_spins(
         seed: u64,
-        functions in proptest::collection::vec((0..6_usize, 1..20_000_u64, 0.0..1.0_f64), 1..6),
+        functions in proptest::collection::vec((0..3_u32, 0..6_usize, 1..20_000_u64, 0.0..1.0_f64), 1..6),
         floods in proptest::collection::vec((0..6_usize, 1..250_usize, 0..90_000_u64), 1..8),
         crashes in proptest::collection::vec(1..200_000_u64, 0..5),
     ) {
         let functions: Vec<_> =
-            functions.into_iter().map(|(room, takes, fails)| function(room, takes, fails)).collect();
+            functions.into_iter().map(|(account, room, takes, fails)| Function { account, ..function(room, takes, fails) }).collect();
         let mut world = World::new(functions, seed);
         let mut starts = 0;
         let mut happen: Vec<(u64, Option<(usize, usize)>)> =
@@ -277,8 +284,23 @@ fn functions_take_turns() {
     for trying in &world.trying {
         shares[usize::try_from(trying.lane.0).unwrap()] += 1;
     }
-    // A fifth of the places each, rounded down or up; the last fifth is for whoever comes.
-    assert!(shares.iter().all(|share| (3..=4).contains(share)), "{shares:?}");
+    // The account has half of the places, each function an equal part of what it leaves.
+    assert!(shares.iter().all(|share| (1..=2).contains(share)), "{shares:?}");
+}
+
+#[test]
+fn an_account_with_many_functions_leaves_places_to_others() {
+    let mut functions = vec![function(1, 600_000, 0.0); 100];
+    functions.push(Function { account: 1, ..function(1, 1, 0.0) });
+    let mut world = World::new(functions, 1);
+    for number in 0..1_000 {
+        world.accept(number % 100);
+    }
+    world.work();
+    assert_eq!(world.trying.len(), PLACES / 2);
+    let other = world.accept(100);
+    world.run(Timestamp::from_millis(1));
+    assert_eq!(world.ended[&other].0, Condition::Success);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::Error;
 use crate::function::row::parse;
 
-use super::{Event, EventId, Lane, NewEvent, Progress, Waiting};
+use super::{Event, EventId, Lane, NewEvent, Owned, Progress, Waiting};
 
 const RECORD: &str = "event";
 
@@ -25,35 +25,49 @@ pub(super) fn last_id(connection: &Connection) -> Result<EventId, Error> {
 }
 
 /// The functions with events. Goes from one function to the next, past all events of each.
-pub(super) fn lanes(connection: &Connection) -> Result<Vec<Lane>, Error> {
+pub(super) fn lanes(connection: &Connection) -> Result<Vec<Owned>, Error> {
     let step = "list the functions with events";
     let mut next = connection
-        .prepare_cached("SELECT min(function) FROM event WHERE function > ?1")
+        .prepare_cached(
+            "SELECT id, account FROM function WHERE id = (SELECT min(function) FROM event WHERE function > ?1)",
+        )
         .map_err(Error::database(step))?;
     let mut lanes = Vec::new();
     let mut last = i64::MIN;
-    while let Some(function) =
-        next.query_row([last], |row| row.get::<_, Option<i64>>(0)).map_err(Error::database(step))?
+    while let Some(owned) =
+        next.query_row([last], |row| Ok(decode_owned(row, 0))).optional().map_err(Error::database(step))?
     {
-        lanes.push(Lane(function));
-        last = function;
+        let owned = owned?;
+        last = owned.lane.0;
+        lanes.push(owned);
     }
     Ok(lanes)
 }
 
 /// The functions with events accepted after `seen`, and the last of these.
-pub(super) fn arrivals(connection: &Connection, seen: EventId) -> Result<(EventId, Vec<Lane>), Error> {
+pub(super) fn arrivals(connection: &Connection, seen: EventId) -> Result<(EventId, Vec<Owned>), Error> {
     let step = "list new events";
     let mut statement = connection
-        .prepare_cached("SELECT id, function FROM event WHERE id > ?1 ORDER BY id")
+        .prepare_cached(
+            "SELECT event.id, function.id, account FROM event JOIN function ON function.id = event.function
+             WHERE event.id > ?1 ORDER BY event.id",
+        )
         .map_err(Error::database(step))?;
     let mut rows = statement.query([seen.0]).map_err(Error::database(step))?;
     let (mut last, mut lanes) = (seen, BTreeSet::new());
     while let Some(row) = rows.next().map_err(Error::database(step))? {
         last = EventId(row.get(0).map_err(Error::database(step))?);
-        lanes.insert(Lane(row.get(1).map_err(Error::database(step))?));
+        lanes.insert(decode_owned(row, 1)?);
     }
     Ok((last, lanes.into_iter().collect()))
+}
+
+/// The id of a function and its account, from `column` on.
+fn decode_owned(row: &Row<'_>, column: usize) -> Result<Owned, Error> {
+    Ok(Owned {
+        lane: Lane(row.get(column).map_err(Error::corrupt(RECORD))?),
+        account: parse(row, column + 1)?,
+    })
 }
 
 pub(super) fn waiting(connection: &Connection, lane: Lane, limit: usize) -> Result<Vec<Waiting>, Error> {

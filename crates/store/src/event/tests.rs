@@ -41,7 +41,7 @@ async fn put(store: &Store, event: NewEvent) -> EventId {
 fn waiting(store: &Store) -> Vec<Vec<EventId>> {
     let lanes = store.events().lanes().unwrap().1;
     let ids = |lane| store.events().waiting(lane, 100).unwrap().iter().map(|waiting| waiting.id).collect();
-    lanes.into_iter().map(ids).collect()
+    lanes.into_iter().map(|owned| ids(owned.lane)).collect()
 }
 
 #[tokio::test]
@@ -79,7 +79,8 @@ async fn events_wait_in_the_order_in_which_they_are_due() {
     assert_eq!(waiting(&store), [vec![first, second], vec![other]]);
     store.events().postpone(first, Progress::default(), Timestamp::from_millis(6)).await.unwrap();
     assert_eq!(waiting(&store), [vec![second, first], vec![other]]);
-    let lane = store.events().lanes().unwrap().1[0];
+    let Owned { lane, account } = store.events().lanes().unwrap().1[0].clone();
+    assert_eq!(account, scope().account);
     let one = store.events().waiting(lane, 1).unwrap();
     assert_eq!(one, [Waiting { due: Timestamp::from_millis(5), id: second }]);
 }
