@@ -112,6 +112,7 @@ class Resources:
         )
         self.signing = config["CodeSigningConfig"]["CodeSigningConfigArn"]
         client.put_function_code_signing_config(FunctionName=self.name, CodeSigningConfigArn=self.signing)
+        client.create_function_url_config(FunctionName=self.name, AuthType="NONE")
 
     @property
     def layer_name(self):
@@ -158,6 +159,7 @@ class Resources:
             client.list_tags(Resource=self.arn),
             client.list_tags(Resource=self.mapping["EventSourceMappingArn"]),
             client.list_tags(Resource=self.signing),
+            client.get_function_url_config(FunctionName=self.name),
             client.get_account_settings(),
         ]
         return [{key: value for key, value in answer.items() if key != "ResponseMetadata"} for answer in answers]
