@@ -23,7 +23,7 @@ impl World {
         self.control.publish_layer_version(&self.scope, request(all), BASE_URL).await.map(answer)
     }
 
-    async fn layer(&self, name: &str, number: i64) -> Result<Value, Error> {
+    pub(super) async fn layer(&self, name: &str, number: i64) -> Result<Value, Error> {
         let request = request(json!({ "LayerName": name, "VersionNumber": number }));
         self.control.get_layer_version(&self.scope, request, BASE_URL).await.map(answer)
     }
