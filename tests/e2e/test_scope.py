@@ -5,6 +5,7 @@ import pytest
 from support import packages
 from support.operations import IMPLEMENTED, METHODS, OPERATIONS, sample
 from support.server import ACCOUNT, REGION
+from support.waiting import wait_for
 from support.world import ROLE, World, refusal
 
 HELLO = packages.python("def handler(event, context):\n    return 1\n")
@@ -113,6 +114,16 @@ class Resources:
         self.signing = config["CodeSigningConfig"]["CodeSigningConfigArn"]
         client.put_function_code_signing_config(FunctionName=self.name, CodeSigningConfigArn=self.signing)
         client.create_function_url_config(FunctionName=self.name, AuthType="NONE")
+        self.capacity = client.create_capacity_provider(
+            CapacityProviderName=world.name("provider"),
+            VpcConfig={"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
+            PermissionsConfig={"CapacityProviderOperatorRoleArn": ROLE},
+            Tags={"a": "b"},
+        )["CapacityProvider"]["CapacityProviderArn"]
+        wait_for(lambda: self.capacity_provider()["State"] == "Active", "the capacity provider is active")
+
+    def capacity_provider(self):
+        return self.world.client.get_capacity_provider(CapacityProviderName=self.capacity)["CapacityProvider"]
 
     @property
     def layer_name(self):
@@ -122,6 +133,7 @@ class Resources:
         """A request of `operation` that means what is here, by names that carry no account and no Region."""
         known = {
             "Arn": self.layer_version,
+            "CapacityProviderName": self.capacity.rpartition(":")[2],
             "CodeSigningConfigArn": self.signing,
             "FunctionName": self.name,
             "LayerName": self.layer_name,
@@ -159,6 +171,8 @@ class Resources:
             client.list_tags(Resource=self.arn),
             client.list_tags(Resource=self.mapping["EventSourceMappingArn"]),
             client.list_tags(Resource=self.signing),
+            client.list_tags(Resource=self.capacity),
+            self.capacity_provider(),
             client.get_function_url_config(FunctionName=self.name),
             client.get_account_settings(),
         ]
@@ -179,7 +193,7 @@ def stranger(request, server):
 
 
 # These make things under the names that they are given, which are free in another world.
-MAKE = {"CreateFunction", "CreateCodeSigningConfig", "PublishLayerVersion"}
+MAKE = {"CreateCapacityProvider", "CreateCodeSigningConfig", "CreateFunction", "PublishLayerVersion"}
 # A function that is to get records is looked up with another status than one that is asked for.
 STATUSES = {"CreateEventSourceMapping": (400,)}
 # These succeed where there is nothing to be done, or tell of the caller's own world.

@@ -92,7 +92,8 @@ impl Snapshot {
     }
 
     fn insert(&mut self, key: String, value: Value) {
-        assert!(self.0.insert(key.clone(), value).is_none(), "{key} is there twice");
+        let replaced = self.0.insert(key, value);
+        assert!(replaced.is_none(), "a thing is listed twice: {replaced:#?}");
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
