@@ -31,7 +31,7 @@ def test_settings_out_of_bounds_are_refused(world):
     assert error.message == "You cannot create a function with a durable configuration without an executionTimeout"
 
 
-@pytest.mark.parametrize("invocation_type", ["RequestResponse", "DryRun"])
+@pytest.mark.parametrize("invocation_type", ["RequestResponse", "DryRun", "Event"])
 def test_a_durable_function_is_invoked_by_a_version(world, invocation_type):
     name = world.deploy(HELLO, DurableConfig={"ExecutionTimeout": 60})
     error = refusal(world.client.invoke, FunctionName=name, InvocationType=invocation_type)

@@ -57,7 +57,7 @@ def test_image_functions_are_changed_published_and_deleted(world, create):
     assert refusal(world.client.get_function, FunctionName=name).status == 404
 
 
-@pytest.mark.parametrize("invocation_type", ["RequestResponse", "DryRun"])
+@pytest.mark.parametrize("invocation_type", ["RequestResponse", "DryRun", "Event"])
 def test_nothing_runs_an_image(world, create, invocation_type):
     name = create(Publish=True)["FunctionName"]
     world.await_active(name)

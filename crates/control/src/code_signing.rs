@@ -19,7 +19,7 @@ use crate::error::{Error, NotFound};
 use crate::tag;
 
 pub use error::CodeSigningError;
-pub(crate) use function::{attachable, verify};
+pub(crate) use function::{attachable, check_kind, verify};
 
 /// Functions that the refusal to delete a configuration names.
 const NAMED_FUNCTIONS: usize = 10;

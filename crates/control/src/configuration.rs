@@ -93,7 +93,7 @@ impl Changes {
             )?,
             accelerator_gigabytes: accelerator,
             environment,
-            logging: logging::merge(self.logging, definition.logging),
+            logging: logging::merge(self.logging, definition.logging)?,
             tracing: tracing(self.tracing.as_ref(), definition.tracing),
             network: self.vpc.map(network::parse).or(definition.network),
             dead_letter_target: clearable(

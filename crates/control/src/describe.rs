@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use firelet_api::model;
 use firelet_store::definition::{
-    Architecture, DirectRead, Durability, FileSystem, ImageOverrides, Layer, LogFormat, Logging, Network,
-    PackageType, SnapStart, Tenancy, Tracing,
+    Architecture, CodeObject, DirectRead, Durability, FileSystem, ImageOverrides, Layer, LogFormat, Logging,
+    Network, PackageType, SnapStart, Tenancy, Tracing,
 };
 use firelet_store::{Definition, FunctionVersion, LastUpdate, State, Version};
 use firelet_types::{FunctionArn, Qualifier};
@@ -202,6 +202,15 @@ fn image(overrides: &ImageOverrides) -> model::ImageConfigResponse {
     };
     let is_any = *overrides != ImageOverrides::default();
     model::ImageConfigResponse { image_config: is_any.then_some(config), error: None }
+}
+
+/// Where code is that stays in S3.
+pub(crate) fn object(object: &CodeObject) -> model::ResolvedS3Object {
+    model::ResolvedS3Object {
+        s3_bucket: Some(object.bucket.clone()),
+        s3_key: Some(object.key.clone()),
+        s3_object_version: object.version.clone(),
+    }
 }
 
 fn file_systems(file_systems: &[FileSystem]) -> Option<Vec<model::FileSystemConfig>> {

@@ -210,6 +210,12 @@ pub enum InvalidParameter {
     /// A durable function whose logs are text.
     #[error("You cannot use plain text logs with a durable function. Only JSON format logs are supported")]
     DurableTextLogs,
+    /// A level for lines that have none.
+    #[error(
+        "LogLevel is not supported when LogFormat is set to \"Text\". Remove LogLevel from your request or change the \
+         LogFormat to \"Json\" and try again."
+    )]
+    LogLevelOfText,
     /// More memory than the account allows.
     #[error(
         "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to {limit}"

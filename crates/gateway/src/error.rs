@@ -52,6 +52,7 @@ pub(crate) fn from_control(error: &ControlError) -> ApiError {
         ControlError::CodeSigning(CodeSigningError::Untrusted { .. }) => {
             ErrorKind::CodeVerificationFailedException
         }
+        ControlError::CodeSigning(CodeSigningError::Image) => ErrorKind::InvalidParameterValueException,
         ControlError::CodeSigning(CodeSigningError::InUse { .. }) => ErrorKind::ResourceConflictException,
         ControlError::Unsupported { .. } => ErrorKind::NotImplemented,
         // Recorded without `Type`.

@@ -16,7 +16,7 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use crate::database::Database;
-use crate::definition::{Architecture, Code};
+use crate::definition::{Architecture, Code, CodeObject};
 use crate::error::Error;
 
 pub use entry::LayerEntry;
@@ -49,6 +49,9 @@ pub struct LayerDefinition {
     pub architectures: Option<Vec<Architecture>>,
     /// The content, by digest.
     pub code: Code,
+    /// The object that the publisher keeps the content in, if the layer is to refer to it instead of a copy.
+    #[serde(default)]
+    pub code_object: Option<CodeObject>,
 }
 
 /// Who else may use a layer version.

@@ -257,6 +257,7 @@ async fn run_layers(layers: &Layers) {
         runtimes: Some(vec!["python3.13".to_owned()]),
         architectures: None,
         code: code(),
+        code_object: None,
     };
     let publish = |entry: &mut LayerEntry<'_>| {
         entry.publish(definition, now())?;

@@ -13,6 +13,11 @@ pub enum CodeSigningError {
         /// The ARN that the caller gave.
         arn: String,
     },
+    /// `InvalidParameterValueException`: a function of an image is under none. Recorded for reading in
+    /// <https://github.com/aws-controllers-k8s/community/issues/1117>, for creating in
+    /// <https://github.com/aws/aws-sam-cli/issues/2786>.
+    #[error("Code signing is not supported for functions created with container images.")]
+    Image,
     /// `CodeVerificationFailedException`: no allowed publisher signed the code.
     #[error(
         "Lambda cannot deploy the function. The function or layer might be signed using a signature that the client \

@@ -2,7 +2,9 @@
 
 use firelet_api::model;
 use firelet_store::code_signing::{CodeSigningConfig, UntrustedArtifact};
+use firelet_store::definition::PackageType;
 use firelet_store::function::Entry;
+use firelet_store::{Definition, Version};
 use firelet_types::Scope;
 
 use crate::control::Control;
@@ -30,11 +32,10 @@ impl Control {
             code_signing_config_arn: arn.clone(),
             function_name: name.to_string(),
         };
-        let decide = move |entry: &mut Entry<'_>| {
+        let decide = move |entry: &mut Entry<'_>| -> Result<(), Error> {
             let config = attachable(entry, &arn)?;
-            if !entry.exists() {
-                return Err(target.function_not_found());
-            }
+            let function = entry.version(Version::Latest)?.ok_or_else(|| target.function_not_found())?;
+            check_kind(&function.definition)?;
             Ok(entry.set_code_signing(Some(&config.id))?)
         };
         self.store.functions().update(scope, &name, decide).await?;
@@ -54,6 +55,8 @@ impl Control {
     ) -> Result<Option<model::GetFunctionCodeSigningConfigResponse>, Error> {
         let target = resolve(scope, &request.function_name, None)?;
         let name = target.unqualified_function()?;
+        let function = self.store.functions().get(scope, &name, Version::Latest)?;
+        check_kind(&function.ok_or_else(|| target.function_not_found())?.definition)?;
         let found = self.store.functions().code_signing(scope, &name)?;
         let id = found.ok_or_else(|| target.function_not_found())?;
         Ok(id.map(|id| model::GetFunctionCodeSigningConfigResponse {
@@ -75,10 +78,9 @@ impl Control {
     ) -> Result<(), Error> {
         let target = resolve(scope, &request.function_name, None)?;
         let name = target.unqualified_function()?;
-        let decide = move |entry: &mut Entry<'_>| {
-            if !entry.exists() {
-                return Err(target.function_not_found());
-            }
+        let decide = move |entry: &mut Entry<'_>| -> Result<(), Error> {
+            let function = entry.version(Version::Latest)?.ok_or_else(|| target.function_not_found())?;
+            check_kind(&function.definition)?;
             Ok(entry.set_code_signing(None)?)
         };
         self.store.functions().update(scope, &name, decide).await
@@ -89,6 +91,14 @@ impl Control {
 pub(crate) fn attachable(entry: &Entry<'_>, arn: &str) -> Result<CodeSigningConfig, Error> {
     let found = parse_arn(entry.scope(), arn).ok().map(|id| entry.code_signing_config(&id)).transpose()?;
     found.flatten().ok_or_else(|| CodeSigningError::ConfigMissing { arn: arn.to_owned() }.into())
+}
+
+/// Refuses to have to do with functions of images: what signs them is not what signs zips.
+pub(crate) const fn check_kind(definition: &Definition) -> Result<(), CodeSigningError> {
+    match definition.package_type {
+        PackageType::Zip => Ok(()),
+        PackageType::Image => Err(CodeSigningError::Image),
+    }
 }
 
 /// Judges code or a layer, named `subject`, that is to be deployed to a function under `config`. No signature can be

@@ -3,6 +3,8 @@
 use firelet_api::model;
 use firelet_store::definition::{LogFormat, Logging};
 
+use crate::error::InvalidParameter;
+
 const DEFAULT_LOG_LEVEL: &str = "INFO";
 
 /// JSON of the usual levels, in the group named after the function.
@@ -11,8 +13,13 @@ pub(super) fn json() -> Logging {
     Logging { format: LogFormat::Json { application_level: level(), system_level: level() }, group: None }
 }
 
-pub(super) fn merge(change: Option<model::LoggingConfig>, before: Logging) -> Logging {
-    let Some(change) = change else { return before };
+/// Applies a change. The text for levels of texts as recorded in <https://github.com/aws/aws-cdk/pull/28045>.
+pub(super) fn merge(
+    change: Option<model::LoggingConfig>,
+    before: Logging,
+) -> Result<Logging, InvalidParameter> {
+    let Some(change) = change else { return Ok(before) };
+    let has_level = change.application_log_level.is_some() || change.system_log_level.is_some();
     let (application, system) = match before.format.clone() {
         LogFormat::Json { application_level, system_level } => (application_level, system_level),
         LogFormat::Text => (DEFAULT_LOG_LEVEL.to_owned(), DEFAULT_LOG_LEVEL.to_owned()),
@@ -21,6 +28,9 @@ pub(super) fn merge(change: Option<model::LoggingConfig>, before: Logging) -> Lo
         Some(format) => format == model::LogFormat::Json,
         None => before.format != LogFormat::Text,
     };
+    if has_level && !is_json {
+        return Err(InvalidParameter::LogLevelOfText);
+    }
     let format = if is_json {
         LogFormat::Json {
             application_level: change.application_log_level.map_or(application, |level| level.to_string()),
@@ -29,5 +39,5 @@ pub(super) fn merge(change: Option<model::LoggingConfig>, before: Logging) -> Lo
     } else {
         LogFormat::Text
     };
-    Logging { format, group: change.log_group.or(before.group) }
+    Ok(Logging { format, group: change.log_group.or(before.group) })
 }

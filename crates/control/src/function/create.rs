@@ -66,6 +66,9 @@ impl Control {
         let subject = request.function_name;
         let code_signing =
             request.code_signing_config_arn.map(|config_arn| CodeSigning { config_arn, subject });
+        if code_signing.is_some() {
+            code_signing::check_kind(&definition)?;
+        }
         let package_kms_key = clearable(request.code.source_kms_key_arn.clone(), None);
         if self.store.functions().get(scope, &name, Version::Latest)?.is_some() {
             return Err(Conflict::FunctionExists { name }.into());

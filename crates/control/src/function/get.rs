@@ -9,7 +9,7 @@ use firelet_types::{Qualifier, Scope};
 use crate::code_link;
 use crate::concurrency;
 use crate::control::Control;
-use crate::describe::{Detail, describe};
+use crate::describe::{Detail, describe, object};
 use crate::error::Error;
 use crate::name::{Target, resolve};
 
@@ -55,11 +55,7 @@ impl Control {
             repository_type: Some("S3".to_owned()),
             location: Some(link),
             source_kms_key_arn: definition.package_kms_key.clone(),
-            resolved_s3_object: definition.code_object.clone().map(|object| model::ResolvedS3Object {
-                s3_bucket: Some(object.bucket),
-                s3_key: Some(object.key),
-                s3_object_version: object.version,
-            }),
+            resolved_s3_object: definition.code_object.as_ref().map(object),
             ..blank
         }
     }

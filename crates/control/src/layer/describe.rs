@@ -5,6 +5,8 @@ use firelet_store::definition::Architecture;
 use firelet_store::layer::{LayerDefinition, LayerVersion};
 use firelet_types::VersionNumber;
 
+use crate::describe::object;
+
 use super::compatibility;
 
 /// A layer version with its content, which `location` links to.
@@ -15,6 +17,7 @@ pub(super) fn whole(version: &LayerVersion, location: String) -> model::GetLayer
             location: Some(location),
             code_sha256: Some(definition.code.sha256.to_string()),
             code_size: Some(i64::try_from(definition.code.size_bytes).unwrap_or(i64::MAX)),
+            resolved_s3_object: definition.code_object.as_ref().map(object),
             ..model::LayerVersionContentOutput::default()
         }),
         layer_arn: Some(version.arn.layer.to_string()),

@@ -27,7 +27,9 @@ impl Control {
         let layer = own_layer(scope, &request.layer_name, "PublishLayerVersion")?;
         let runtimes = request.compatible_runtimes;
         let architectures = request.compatible_architectures;
-        let package = self.take_package(Source::of_layer(request.content)?).await?;
+        let source = Source::of_layer(request.content)?;
+        let code_object = source.referred();
+        let package = self.take_package(source).await?;
         let definition = LayerDefinition {
             description: request.description.unwrap_or_default(),
             license: request.license_info,
@@ -36,6 +38,7 @@ impl Control {
             architectures: architectures
                 .map(|architectures| architectures.into_iter().map(compatibility::stored).collect()),
             code: package.code,
+            code_object,
         };
         let (now, code_storage_bytes) = (self.clock.now(), self.quotas.code_storage_bytes);
         let decide = move |entry: &mut LayerEntry<'_>| -> Result<LayerVersion, Error> {

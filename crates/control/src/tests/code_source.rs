@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::harness::{World, check, check_error, package};
+use super::harness::{BASE_URL, World, check, check_error, package, request};
 use crate::Quotas;
 use crate::code_source::{CodeSource, CodeSourceOptions, Credentials};
 
@@ -106,7 +106,7 @@ async fn code_that_stays_in_s3_is_shown_where_it_is() {
     let world = s3.world(Quotas::default()).with_function("copied").await;
     let mut code = code("bucket", "app.zip", Some("7"));
     code["S3ObjectStorageMode"] = json!("REFERENCE");
-    let mut update = code.clone();
+    let (mut update, content) = (code.clone(), code.clone());
     world.create(json!({ "FunctionName": "created", "Code": code })).await.unwrap();
     update["FunctionName"] = json!("copied");
     world.update_code(update.clone()).await.unwrap();
@@ -120,6 +120,10 @@ async fn code_that_stays_in_s3_is_shown_where_it_is() {
     update["S3ObjectStorageMode"] = json!("COPY");
     world.update_code(update).await.unwrap();
     check(&world.get_function("copied").await.unwrap()["Code"], &json!({ "ResolvedS3Object": null }));
+    let layer = json!({ "LayerName": "layer", "Content": content });
+    let layer = world.control.publish_layer_version(&world.scope, request(layer), BASE_URL).await;
+    let content = serde_json::to_value(layer.unwrap().content).unwrap();
+    assert_eq!(content["ResolvedS3Object"], object);
     let with_zip = json!({ "ZipFile": "", "S3ObjectStorageMode": "REFERENCE" });
     let text = "Please do not provide other FunctionCode parameters when providing a ZipFile.";
     let result = world.create(json!({ "FunctionName": "echo", "Code": with_zip })).await;

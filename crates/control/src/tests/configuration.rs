@@ -133,6 +133,19 @@ async fn the_environment_tells_never_set_from_empty() {
 }
 
 #[tokio::test]
+async fn levels_do_not_go_with_text() {
+    let text = "LogLevel is not supported when LogFormat is set to \"Text\". Remove LogLevel from your request or change \
+                the LogFormat to \"Json\" and try again.";
+    for logging in [
+        json!({ "LogFormat": "Text", "ApplicationLogLevel": "INFO" }),
+        json!({ "LogFormat": "Text", "SystemLogLevel": "WARN" }),
+        json!({ "SystemLogLevel": "WARN" }),
+    ] {
+        check_refused(json!({ "LoggingConfig": logging }), "InvalidParameter(LogLevelOfText", text).await;
+    }
+}
+
+#[tokio::test]
 async fn logging_is_merged_and_levels_go_with_json() {
     let json_logging = json!({ "LoggingConfig": { "LogFormat": "JSON" } });
     check_updates(

@@ -2,12 +2,13 @@
 //! `tests/aws/services/lambda_/test_lambda_api.snapshot.json`; runtime, handler and layers in
 //! <https://github.com/pulumi/pulumi-aws/issues/5439>; broken URIs in
 //! <https://github.com/ministryofjustice/modernisation-platform/pull/2419>; code of the other kind in
-//! <https://github.com/boto/boto3/issues/2705>. That `ImageConfigResponse` is there and empty is in answers of AWS that
+//! <https://github.com/boto/boto3/issues/2705>; code signing in
+//! <https://github.com/aws-controllers-k8s/community/issues/1117>. That `ImageConfigResponse` is there and empty is in answers of AWS that
 //! their callers made public. No text was found for `ImageConfig` of a zip.
 
 use serde_json::{Value, json};
 
-use super::harness::{World, check, check_error, encoded, package};
+use super::harness::{World, answer, check, check_error, encoded, package, request};
 use crate::Error;
 
 const REPOSITORY: &str = "000000000000.dkr.ecr.us-east-1.amazonaws.com/echo";
@@ -169,4 +170,28 @@ async fn settings_of_the_other_kind_are_refused() {
     let member = json!({ "FunctionName": "zipped", "ImageConfig": { "Command": ["x"] } });
     check_error(world.configure(member).await, "InvalidParameter(ImageSettingsForZip", text);
     world.configure(json!({ "FunctionName": "zipped", "ImageConfig": {} })).await.unwrap();
+}
+
+#[tokio::test]
+async fn images_are_under_no_code_signing_configuration() {
+    let world = World::new();
+    world.create_from_image(REPOSITORY, json!({})).await.unwrap();
+    let (control, scope) = (&world.control, &world.scope);
+    let arn = "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-00000000000000000";
+    let text = "Code signing is not supported for functions created with container images.";
+    let named = json!({ "FunctionName": "echo" });
+    let found = control.get_function_code_signing_config(scope, request(named.clone())).await;
+    check_error(found, "CodeSigning(Image", text);
+    let deleted = control.delete_function_code_signing_config(scope, request(named)).await;
+    check_error(deleted, "CodeSigning(Image", text);
+    let creation = json!({ "FunctionName": "other", "CodeSigningConfigArn": arn });
+    check_error(world.create_from_image(REPOSITORY, creation).await, "CodeSigning(Image", text);
+
+    let publishers = json!({ "SigningProfileVersionArns": ["arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/v"] });
+    let config = json!({ "AllowedPublishers": publishers });
+    let config = answer(control.create_code_signing_config(scope, request(config)).await.unwrap());
+    let arn = &config["CodeSigningConfig"]["CodeSigningConfigArn"];
+    let attachment = json!({ "FunctionName": "echo", "CodeSigningConfigArn": arn });
+    let attached = control.put_function_code_signing_config(scope, request(attachment)).await;
+    check_error(attached, "CodeSigning(Image", text);
 }

@@ -23,6 +23,7 @@ fn definition(runtimes: &[&str], size_bytes: u64) -> LayerDefinition {
         runtimes: Some(runtimes.iter().map(ToString::to_string).collect()),
         architectures: Some(vec![Architecture::Arm64]),
         code: Code { sha256: CodeSha256::from_bytes([9; 32]), size_bytes, unzipped_bytes: 2 * size_bytes },
+        code_object: None,
     }
 }
 
