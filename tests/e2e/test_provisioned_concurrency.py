@@ -106,6 +106,13 @@ def test_failing_init_is_told_and_does_not_go_on_for_ever(world):
     assert unprovision(world, name)["ResponseMetadata"]["HTTPStatusCode"] == 204
 
 
+def test_a_runtime_that_nothing_serves_is_told(world):
+    name = deploy(world, runtime="java21")
+    provision(world, name, 1)
+    wait_for(lambda: provisioned(world, name)["Status"] == "FAILED", "the failure is told")
+    assert "java21" in provisioned(world, name)["StatusReason"]
+
+
 def test_a_list_shows_all_and_deleting_ends_the_environments(world):
     name = deploy(world)
     world.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")

@@ -61,6 +61,8 @@ struct Provisioned {
     /// On loan, or about to ask for their next event.
     busy: usize,
     creating: usize,
+    /// How many have ended while they were idle.
+    lost: usize,
 }
 
 /// What there is of environments that are kept.
@@ -70,6 +72,8 @@ pub(crate) struct Stock {
     pub(crate) alive: usize,
     /// On their way.
     pub(crate) creating: usize,
+    /// How many have ended so far while nobody had them work.
+    pub(crate) lost: usize,
 }
 
 struct Idle {
@@ -403,6 +407,7 @@ impl Members {
                 self.provisioned.busy += 1;
                 return Some(idle.environment);
             }
+            self.provisioned.lost += 1;
         }
         while let Some(idle) = self.idle.pop() {
             if idle.environment.is_ready() {
@@ -449,6 +454,7 @@ impl Provisioned {
     fn trim(&mut self) -> Vec<Idle> {
         let (mut alive, mut ended): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.idle).into_iter().partition(|idle| idle.environment.is_ready());
+        self.lost += ended.len();
         let surplus = (alive.len() + self.busy).saturating_sub(self.wanted).min(alive.len());
         ended.extend(alive.drain(..surplus));
         self.idle = alive;
@@ -457,7 +463,8 @@ impl Provisioned {
 
     fn stock(&self) -> Stock {
         let idle = self.idle.iter().filter(|idle| idle.environment.is_ready()).count();
-        Stock { alive: idle + self.busy, creating: self.creating }
+        let lost = self.lost + self.idle.len() - idle;
+        Stock { alive: idle + self.busy, creating: self.creating, lost }
     }
 }
 

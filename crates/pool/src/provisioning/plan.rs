@@ -14,6 +14,8 @@ use crate::service::Key;
 
 /// Environments of one version or alias that are on their way at once.
 const PARALLEL: usize = 8;
+/// What is reported of environments that end by themselves before all are there.
+const LOST: &str = "FUNCTION_ERROR_INIT_FAILURE";
 /// How long after the first failure another environment is tried; doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// The longest time between two tries.
@@ -69,6 +71,11 @@ struct Progress {
     /// Whether as many as wanted have been there.
     was_ready: bool,
     failure: Option<Failure>,
+    /// Environments of the version that have ended idle, as far as that was noticed; the most before the first look.
+    lost: usize,
+    /// When those that ended by themselves may be replaced, so that a function that cannot stay is not started without
+    /// end.
+    replace_at: Option<Instant>,
     /// Versions that it was about before, which keep their environments until the new ones are there.
     before: Vec<(Key, usize)>,
     /// The status that was reported last, or that it began with.
@@ -97,7 +104,7 @@ impl Plan {
         for wanted in wanted {
             let Some(progress) = self.progress.get_mut(&wanted.holder) else { continue };
             let stock = stock(&progress.version);
-            progress.observe(stock);
+            progress.observe(stock, now);
             effects.extend(progress.make(&wanted.holder, stock, now));
             effects.extend(progress.report(wanted, stock, occasion));
         }
@@ -115,13 +122,7 @@ impl Plan {
             (Ok(()), None) => {}
             // The next one may be tried at once, but until all are there the failure stands.
             (Ok(()), Some(failure)) => failure.retry_at = now,
-            // One of several that were on their way.
-            (Err(_), Some(failure)) if failure.retry_at > now => {}
-            (Err(reason), failure) => {
-                let attempts = failure.as_ref().map_or(0, |failure| failure.attempts);
-                let pause = FIRST_RETRY.saturating_mul(1 << attempts.min(16)).min(LAST_RETRY);
-                *failure = Some(Failure { reason, attempts: attempts + 1, retry_at: now + pause });
-            }
+            (Err(reason), _) => progress.fail(reason, now),
         }
     }
 
@@ -181,15 +182,31 @@ impl Progress {
             versions.extend(before.before);
             versions.retain(|(other, _)| *other != version);
         }
-        let (record, reported) = (record.clone(), record.allocation.status.clone());
-        Self { record, version, was_ready: false, failure: None, before: versions, reported }
+        Self {
+            record: record.clone(),
+            version,
+            was_ready: false,
+            failure: None,
+            lost: usize::MAX,
+            replace_at: None,
+            before: versions,
+            reported: record.allocation.status.clone(),
+        }
     }
 
     fn requested(&self) -> usize {
         usize::try_from(self.record.requested).unwrap_or(usize::MAX)
     }
 
-    fn observe(&mut self, stock: Stock) {
+    fn observe(&mut self, stock: Stock, now: Instant) {
+        // Another group of the same version counts from zero.
+        if stock.lost > self.lost {
+            self.replace_at = Some(now + FIRST_RETRY);
+            if !self.was_ready {
+                self.fail(LOST.to_owned(), now);
+            }
+        }
+        self.lost = stock.lost;
         if stock.alive >= self.requested() {
             self.was_ready = true;
             self.failure = None;
@@ -199,9 +216,21 @@ impl Progress {
         }
     }
 
+    fn fail(&mut self, reason: String, now: Instant) {
+        let attempts = match &self.failure {
+            // One of several that were on their way.
+            Some(failure) if failure.retry_at > now => return,
+            Some(failure) => failure.attempts,
+            None => 0,
+        };
+        let pause = FIRST_RETRY.saturating_mul(1 << attempts.min(16)).min(LAST_RETRY);
+        self.failure = Some(Failure { reason, attempts: attempts + 1, retry_at: now + pause });
+    }
+
     fn make(&self, holder: &Holder, stock: Stock, now: Instant) -> Option<Effect> {
         let missing = self.requested().saturating_sub(stock.alive + stock.creating);
         let count = match &self.failure {
+            _ if self.replace_at.is_some_and(|replace_at| replace_at > now) => 0,
             None => missing.min(PARALLEL.saturating_sub(stock.creating)),
             Some(failure) if stock.creating == 0 && failure.retry_at <= now => missing.min(1),
             Some(_) => 0,

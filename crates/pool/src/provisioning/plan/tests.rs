@@ -30,16 +30,18 @@ struct Bench {
     now: Instant,
     stock: HashMap<Key, Stock>,
     wanted: Vec<Wanted>,
+    /// Environments that ended idle, of whatever version.
+    lost: usize,
 }
 
 impl Bench {
     fn new(wanted: &[Wanted]) -> Self {
         let plan = Plan::default();
-        Self { plan, now: Instant::now(), stock: HashMap::new(), wanted: wanted.to_vec() }
+        Self { plan, now: Instant::now(), stock: HashMap::new(), wanted: wanted.to_vec(), lost: 0 }
     }
 
     fn there(&mut self, version: u64, alive: usize, creating: usize) -> &mut Self {
-        self.stock.insert(key(version), Stock { alive, creating });
+        self.stock.insert(key(version), Stock { alive, creating, lost: self.lost });
         self
     }
 
@@ -176,6 +178,36 @@ fn a_failure_stands_until_all_are_there() {
     assert_eq!(bench.wanted[0].record.allocation, allocation(1, 1, failed()));
     bench.there(1, 2, 0).step(Occasion::Change);
     assert_eq!(bench.wanted[0].record.allocation, allocation(2, 2, AllocationStatus::Ready));
+}
+
+#[test]
+fn what_ends_by_itself_is_replaced_after_a_while() {
+    let mut bench = Bench::new(&[wanted("1", 1, 2)]);
+    bench.lost = 7;
+    assert_eq!(made(&bench.there(1, 0, 0).step(Occasion::Change)), [(key(1), 2)], "others ended before");
+    bench.there(1, 2, 0).step(Occasion::Change);
+    bench.lost = 8;
+    let effects = bench.there(1, 1, 0).step(Occasion::Tick);
+    assert_eq!(made(&effects), []);
+    assert_eq!(reported(&effects), Some(allocation(2, 1, AllocationStatus::Ready)));
+    bench.now += FIRST_RETRY;
+    assert_eq!(made(&bench.step(Occasion::Tick)), [(key(1), 1)]);
+}
+
+#[test]
+fn what_never_stays_is_a_failure() {
+    let mut bench = Bench::new(&[wanted("1", 1, 2)]);
+    bench.step(Occasion::Change);
+    let mut pause = FIRST_RETRY;
+    for lost in 1..4 {
+        bench.lost = lost;
+        assert_eq!(made(&bench.there(1, 1, 0).step(Occasion::Change)), []);
+        let status = AllocationStatus::Failed { reason: LOST.into() };
+        assert_eq!(bench.wanted[0].record.allocation, allocation(1, 1, status));
+        bench.now += pause;
+        assert_eq!(made(&bench.step(Occasion::Tick)), [(key(1), 1)]);
+        pause *= 2;
+    }
 }
 
 #[test]
