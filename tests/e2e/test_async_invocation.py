@@ -289,6 +289,26 @@ def test_whom_firelet_cannot_tell_is_named_in_the_log(world):
             wait_for(lambda: line in plain(world.server.log()), line)  # noqa: B023
 
 
+def test_a_destination_that_is_gone_is_named_in_the_log(world):
+    name, told = world.deploy(STUBBORN), world.deploy(STUBBORN)
+    configure(world, name, on_success=LAMBDA + told)
+    world.client.delete_function(FunctionName=told)
+    request = send(world, name)
+    line = (
+        f"a record of an asynchronous invocation is lost: there is no such function function={name} "
+        f"request_id={request} condition=Success target={told}\n"
+    )
+    wait_for(lambda: line in plain(world.server.log()), line)
+
+
+def test_a_destination_may_be_an_alias(world):
+    name, told = world.deploy(STUBBORN), world.deploy(STUBBORN, Publish=True)
+    world.client.create_alias(FunctionName=told, Name="live", FunctionVersion="1")
+    configure(world, name, on_success=f"{LAMBDA}{told}:live")
+    send(world, name)
+    assert await_got(world, told)[0]["version"] == "1"
+
+
 def test_a_throttled_function_gets_every_event_in_the_end(world):
     name, told = world.deploy(STUBBORN), world.deploy(STUBBORN)
     configure(world, name, on_success=LAMBDA + told)

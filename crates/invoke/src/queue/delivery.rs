@@ -97,6 +97,7 @@ impl Delivery {
                 Ok(if reserved == Some(0) { Outcome::ZeroReservedConcurrency } else { Outcome::Setback })
             }
             Error::Recursive => Ok(Outcome::Recursion),
+            // An alias or a version that is gone may come back while the event lives.
             Error::ConcurrencyExceeded
             | Error::Environment { source: LeaseError::Overloaded, .. }
             | Error::NotFound(_)
