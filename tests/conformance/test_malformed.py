@@ -9,6 +9,7 @@ import urllib.parse
 import pytest
 
 from support import raw
+from support.grammar import message
 from support.operations import IMPLEMENTED, OPERATIONS
 from support.samples import sound
 
@@ -113,6 +114,23 @@ def test_bodies_that_are_no_objects_are_refused(server, operation):
         answer = send(server, operation, body)
         envelope = (answer.status, answer.headers.get("x-amzn-errortype"), [*answer.json])
         assert envelope == (400, "SerializationException", ["message"]), (body[:20], answer)
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=lambda operation: operation.name)
+def test_nulls_and_empty_bodies_are_missing_members(server, operation):
+    sent = body_of(operation)
+    bodies = [{}, {"Unknown": {"Known": [1]}}] + [sent | {name: None} for name in sent]
+    for text in [b"", *(json.dumps(body) for body in bodies)]:
+        members = {} if text == b"" else json.loads(text)
+        labels = {name: sound(member) for name, member in located(operation, "uri").items()}
+        expected = message(operation.input_shape, labels | members)
+        answer = send(server, operation, text)
+        assert answer.status < 500, (text, answer)
+        if expected:
+            envelope = (answer.status, answer.headers["x-amzn-errortype"], answer.json)
+            assert envelope == (400, "ValidationException", {"message": expected}), text
+        else:
+            assert answer.headers.get("x-amzn-errortype") != "ValidationException", (text, answer)
 
 
 @pytest.mark.parametrize("operation", WITHOUT_CODE, ids=lambda operation: operation.name)
