@@ -69,8 +69,16 @@ impl<'a> Reader<'a> {
         E::custom("wrong type")
     }
 
+    /// A text, number or boolean where something else is expected, in the words of Lambda and of the services that read
+    /// their requests as it does: <https://github.com/aarondfrancis/sidecar/issues/28> for numbers,
+    /// <https://github.com/floci-io/floci/pull/2686> for lists and structures.
     fn mismatch<E: Error>(self, token: &str) -> E {
-        self.refuse(format!("{token} can not be converted to {}", self.shape.type_name()))
+        self.refuse(match self.shape {
+            Shape::List { .. } => "Expected list or null".to_owned(),
+            Shape::Map { .. } => "Expected map or null".to_owned(),
+            Shape::Structure(_) => "Expected null".to_owned(),
+            shape => format!("{token} can not be converted to {}", shape.type_name()),
+        })
     }
 }
 
@@ -121,7 +129,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
         match self.shape {
             Shape::Double { .. } | Shape::Timestamp => Ok(Value::from(value)),
-            _ => Err(self.mismatch("DECIMAL_VALUE")),
+            _ => Err(self.mismatch("NUMBER_VALUE")),
         }
     }
 

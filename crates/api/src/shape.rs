@@ -90,15 +90,15 @@ impl Shape {
     /// The name that Lambda gives the type in a complaint about JSON.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
-            Self::String { .. } => "String",
-            Self::Integer { .. } => "Integer",
-            Self::Long { .. } => "Long",
-            Self::Double { .. } => "Double",
-            Self::Boolean => "Boolean",
-            Self::Timestamp => "Timestamp",
-            Self::Blob { .. } => "Blob",
-            Self::List { .. } => "List",
-            Self::Map { .. } => "Map",
+            Self::String { .. } => "a String",
+            Self::Integer { .. } => "an Integer",
+            Self::Long { .. } => "a Long",
+            Self::Double { .. } => "a Double",
+            Self::Boolean => "a Boolean",
+            Self::Timestamp => "milliseconds since epoch",
+            Self::Blob { .. } => "a Blob",
+            Self::List { .. } => "a List",
+            Self::Map { .. } => "a Map",
             Self::Structure(structure) => structure.name,
         }
     }

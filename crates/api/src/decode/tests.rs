@@ -89,8 +89,8 @@ fn query_lists_and_numbers_are_read() {
     assert_eq!((input.max_items, input.marker.as_deref()), (Some(50), Some("")));
     assert_eq!(input.function_version, Some(model::FunctionVersion::All));
     assert_eq!(list("MaxItems=").unwrap().max_items, None);
-    refused(list("MaxItems=abc&FunctionVersion=bad"), "'abc' can not be converted to Integer");
-    refused(list("MaxItems=99999999999"), "'99999999999' can not be converted to Integer");
+    refused(list("MaxItems=abc&FunctionVersion=bad"), "'abc' can not be converted to an Integer");
+    refused(list("MaxItems=99999999999"), "'99999999999' can not be converted to an Integer");
 }
 
 #[test]
@@ -122,15 +122,19 @@ fn a_structure_can_be_the_whole_body() {
 #[test]
 fn wrong_json_types_are_refused_before_constraints() {
     let check = |body: &str, expected: &str| refused(create(body), expected);
-    check(r#"{"Timeout": "3"}"#, "STRING_VALUE can not be converted to Integer");
-    check(r#"{"Timeout": 3.5}"#, "DECIMAL_VALUE can not be converted to Integer");
-    check(r#"{"Timeout": 3000000000}"#, "NUMBER_VALUE can not be converted to Integer");
-    check(r#"{"Handler": 3}"#, "NUMBER_VALUE can not be converted to String");
-    check(r#"{"Handler": true}"#, "TRUE_VALUE can not be converted to String");
-    check(r#"{"Publish": "yes"}"#, "STRING_VALUE can not be converted to Boolean");
+    check(r#"{"Timeout": "3"}"#, "STRING_VALUE can not be converted to an Integer");
+    check(r#"{"Timeout": 3.5}"#, "NUMBER_VALUE can not be converted to an Integer");
+    check(r#"{"Timeout": 3000000000}"#, "NUMBER_VALUE can not be converted to an Integer");
+    check(r#"{"Handler": 3}"#, "NUMBER_VALUE can not be converted to a String");
+    check(r#"{"Handler": true}"#, "TRUE_VALUE can not be converted to a String");
+    check(r#"{"Publish": "yes"}"#, "STRING_VALUE can not be converted to a Boolean");
     check(r#"{"Layers": {}}"#, "Start of structure or map found where not expected.");
     check(r#"{"Environment": {"Variables": {"A": ["x"]}}}"#, "Start of list found where not expected");
-    check(r#"{"TracingConfig": 5}"#, "NUMBER_VALUE can not be converted to TracingConfig");
+    check(r#"{"Description": 3.5}"#, "NUMBER_VALUE can not be converted to a String");
+    check(r#"{"Layers": "x"}"#, "Expected list or null");
+    check(r#"{"Tags": "x"}"#, "Expected map or null");
+    check(r#"{"TracingConfig": 5}"#, "Expected null");
+    check(r#"{"FileSystemConfigs": ["x"]}"#, "Expected null");
     check(r#"{"Code": [], "FunctionName": "!"}"#, "Start of list found where not expected");
 }
 

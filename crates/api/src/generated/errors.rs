@@ -459,7 +459,7 @@ impl ErrorKind {
             Self::TooManyRequestsException => "message",
             Self::UnsupportedMediaTypeException => "message",
             Self::ValidationException => "message",
-            Self::SerializationException => "message",
+            Self::SerializationException => "Message",
             Self::RequestEntityTooLargeException => "message",
             Self::AccessDeniedException => "Message",
             Self::UnknownOperationException => "message",
