@@ -5,6 +5,7 @@
 mod bound;
 mod custom_runtime;
 mod durability;
+mod error;
 mod file_system;
 mod image;
 mod logging;
@@ -26,6 +27,8 @@ use crate::error::{Error, InvalidParameter};
 use crate::layer::attach;
 use crate::quota::Quotas;
 use crate::runtime;
+
+pub use error::ConfigurationError;
 
 const DEFAULT_MEMORY_MEGABYTES: u32 = 128;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -10,6 +10,7 @@ use crate::permission::PolicyError;
 use crate::capacity_provider::CapacityProviderError;
 use crate::code_signing::CodeSigningError;
 use crate::concurrency::ConcurrencyError;
+use crate::configuration::ConfigurationError;
 use crate::provisioned_concurrency::ProvisionedConcurrencyError;
 use crate::runtime_management::RuntimeManagementError;
 
@@ -85,6 +86,9 @@ pub enum Error {
     /// A code signing configuration that stands against it.
     #[error(transparent)]
     CodeSigning(#[from] CodeSigningError),
+    /// Settings of a function that do not go together.
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
     /// A reservation of concurrency that is not possible.
     #[error(transparent)]
     Concurrency(#[from] ConcurrencyError),
@@ -193,29 +197,6 @@ pub enum InvalidParameter {
         /// The runtime that the caller gave.
         runtime: String,
     },
-    /// No snapshots are made of such functions.
-    #[error("{what} is not supported for SnapStart enabled functions.")]
-    SnapStart {
-        /// What stands against it: the runtime, or another setting.
-        what: String,
-    },
-    /// A durable function whose executions have no end.
-    #[error("You cannot create a function with a durable configuration without an executionTimeout")]
-    DurableWithoutTimeout,
-    /// A function that was not durable from the start.
-    #[error(
-        "You cannot add a durable configuration to a function that was originally created with no durable configuration"
-    )]
-    DurableTooLate,
-    /// A durable function whose logs are text.
-    #[error("You cannot use plain text logs with a durable function. Only JSON format logs are supported")]
-    DurableTextLogs,
-    /// A level for lines that have none.
-    #[error(
-        "LogLevel is not supported when LogFormat is set to \"Text\". Remove LogLevel from your request or change the \
-         LogFormat to \"Json\" and try again."
-    )]
-    LogLevelOfText,
     /// More memory than the account allows.
     #[error(
         "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to {limit}"
@@ -261,32 +242,6 @@ pub enum InvalidParameter {
         /// What the caller gave.
         uri: String,
     },
-    /// What only functions of zips have.
-    #[error(
-        "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image."
-    )]
-    ZipSettingsForImage,
-    /// What only functions of images have.
-    #[error("Please don't provide ImageConfig when the intended function PackageType is Zip.")]
-    ImageSettingsForZip,
-    /// A file system that no network leads to.
-    #[error("Function must be configured to execute in a VPC to reference access point {arn}.")]
-    FileSystemWithoutNetwork {
-        /// The access point.
-        arn: String,
-    },
-    /// A network that leads to a file system.
-    #[error("Function VPC configuration cannot be removed with access point {arn} referenced.")]
-    NetworkOfFileSystem {
-        /// The access point.
-        arn: String,
-    },
-    /// A function of the runtime `custom` that does not say which that is.
-    #[error("RuntimeConfig is a mandatory parameter for functions with the custom runtime.")]
-    RuntimeConfigRequired,
-    /// A runtime of an account for a function of another runtime.
-    #[error("Please don't provide RuntimeConfig when the function runtime is not custom.")]
-    RuntimeConfigUnexpected,
     /// The package holds nothing.
     #[error("Uploaded file must be a non-empty zip")]
     EmptyZip,

@@ -46,6 +46,7 @@ pub use code_link::CodeDownload;
 pub use code_signing::CodeSigningError;
 pub use code_source::{CodeSource, CodeSourceError, CodeSourceOptions, Credentials};
 pub use concurrency::ConcurrencyError;
+pub use configuration::ConfigurationError;
 pub use control::{Control, Options};
 pub use error::{CodeLinkError, Conflict, Error, InvalidParameter, NotFound};
 pub use function_url_config::FunctionUrlError;

@@ -24,9 +24,9 @@ pub(crate) fn from_auth(error: &AuthError) -> ApiError {
 
 pub(crate) fn from_control(error: &ControlError) -> ApiError {
     let kind = match error {
-        ControlError::InvalidParameter(_) | ControlError::RuntimeManagement(_) => {
-            ErrorKind::InvalidParameterValueException
-        }
+        ControlError::InvalidParameter(_)
+        | ControlError::Configuration(_)
+        | ControlError::RuntimeManagement(_) => ErrorKind::InvalidParameterValueException,
         ControlError::LatestWithWeights => {
             let kind = ErrorKind::InvalidParameterValueException;
             return ApiError::new(kind, error.to_string()).without_type();

@@ -283,3 +283,28 @@ mod seconds {
         u64::deserialize(deserializer).map(Duration::from_secs)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row of the first release.
+    const FIRST: &str = r#"{
+        "runtime": "python3.11", "handler": "app.handler", "role": "arn:aws:iam::000000000000:role/r", "description": "",
+        "memory_megabytes": 128, "timeout_seconds": 3, "ephemeral_storage_megabytes": 512, "environment": null,
+        "architecture": "x86_64", "package_type": "zip",
+        "code": { "sha256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "size_bytes": 7 },
+        "logging": { "format": "text", "group": null }, "tracing": "pass_through"
+    }"#;
+
+    #[test]
+    fn what_was_stored_before_a_field_was_there_is_read_without_it() {
+        let read: Definition = serde_json::from_str(FIRST).unwrap();
+        assert_eq!((read.tenancy, read.snap_start), (Tenancy::Shared, SnapStart::None));
+        assert_eq!((read.durability.is_none(), read.image.is_none()), (true, true));
+        assert_eq!(read.image_overrides, ImageOverrides::default());
+        assert!(read.layers.is_empty() && read.file_systems.is_empty());
+        let written = serde_json::to_string(&read).unwrap();
+        assert_eq!(serde_json::from_str::<Definition>(&written).unwrap(), read);
+    }
+}

@@ -6,7 +6,7 @@
 use firelet_api::model;
 use firelet_store::definition::CustomRuntime;
 
-use crate::error::InvalidParameter;
+use super::error::ConfigurationError;
 
 /// The identifier of the runtimes that accounts own.
 const CUSTOM: &str = "custom";
@@ -16,13 +16,13 @@ pub(super) fn merge(
     change: Option<model::FunctionRuntimeConfig>,
     before: Option<CustomRuntime>,
     runtime: Option<&str>,
-) -> Result<Option<CustomRuntime>, InvalidParameter> {
+) -> Result<Option<CustomRuntime>, ConfigurationError> {
     let named = change.map(|config| CustomRuntime { arn: config.runtime_arn, alias: config.runtime_alias });
     match (runtime == Some(CUSTOM), named, before) {
         (true, Some(named), _) => Ok(Some(named)),
         (true, None, Some(before)) => Ok(Some(before)),
-        (true, None, None) => Err(InvalidParameter::RuntimeConfigRequired),
-        (false, Some(_), _) => Err(InvalidParameter::RuntimeConfigUnexpected),
+        (true, None, None) => Err(ConfigurationError::RuntimeConfigRequired),
+        (false, Some(_), _) => Err(ConfigurationError::RuntimeConfigUnexpected),
         (false, None, _) => Ok(None),
     }
 }

@@ -9,8 +9,7 @@ use firelet_api::model;
 use firelet_store::Definition;
 use firelet_store::definition::{Durability, LogFormat};
 
-use crate::error::InvalidParameter;
-
+use super::error::ConfigurationError;
 use super::{clearable, logging};
 
 /// Days that histories stay unless the caller says otherwise.
@@ -22,9 +21,9 @@ const LONGEST_DEFAULT_TIMEOUT: Duration = Duration::from_secs(900);
 pub(super) fn begin(
     config: Option<&model::DurableConfig>,
     definition: Definition,
-) -> Result<Definition, InvalidParameter> {
+) -> Result<Definition, ConfigurationError> {
     let Some(config) = config else { return Ok(definition) };
-    let execution_timeout = config.execution_timeout.ok_or(InvalidParameter::DurableWithoutTimeout)?;
+    let execution_timeout = config.execution_timeout.ok_or(ConfigurationError::DurableWithoutTimeout)?;
     let blank = Durability {
         execution_timeout: seconds(execution_timeout),
         retention_days: DEFAULT_RETENTION_DAYS,
@@ -42,18 +41,18 @@ pub(super) fn begin(
 pub(super) fn update(
     change: Option<model::DurableConfig>,
     before: Option<Durability>,
-) -> Result<Option<Durability>, InvalidParameter> {
+) -> Result<Option<Durability>, ConfigurationError> {
     match (change, before) {
         (None, before) => Ok(before),
         (Some(change), Some(before)) => Ok(Some(merge(change, before))),
-        (Some(_), None) => Err(InvalidParameter::DurableTooLate),
+        (Some(_), None) => Err(ConfigurationError::DurableTooLate),
     }
 }
 
 /// Refuses a durable function whose logs could not tell executions apart.
-pub(super) fn check(definition: &Definition) -> Result<(), InvalidParameter> {
+pub(super) fn check(definition: &Definition) -> Result<(), ConfigurationError> {
     if definition.durability.is_some() && definition.logging.format == LogFormat::Text {
-        return Err(InvalidParameter::DurableTextLogs);
+        return Err(ConfigurationError::DurableTextLogs);
     }
     Ok(())
 }

@@ -6,8 +6,7 @@ use firelet_api::model;
 use firelet_store::Definition;
 use firelet_store::definition::{DirectRead, FileSystem};
 
-use crate::error::InvalidParameter;
-
+use super::error::ConfigurationError;
 use super::network;
 
 /// What the ARN of an access point of EFS holds.
@@ -34,15 +33,15 @@ pub(super) fn is_efs(file_system: &FileSystem) -> bool {
 /// Refuses a file system that the function cannot reach, be it that the function has just left its network. Texts as recorded in
 /// <https://github.com/aws-cloudformation/cfn-lint/pull/4408> and, where the function leaves its network,
 /// <https://github.com/aws/chalice/issues/1453>.
-pub(super) fn check(definition: &Definition, was_in_network: bool) -> Result<(), InvalidParameter> {
+pub(super) fn check(definition: &Definition, was_in_network: bool) -> Result<(), ConfigurationError> {
     let file_system = definition.file_systems.iter().find(|file_system| is_efs(file_system));
     let Some(file_system) = file_system.filter(|_| !network::is_joined(definition.network.as_ref())) else {
         return Ok(());
     };
     let arn = file_system.arn.clone();
     Err(if was_in_network {
-        InvalidParameter::NetworkOfFileSystem { arn }
+        ConfigurationError::NetworkOfFileSystem { arn }
     } else {
-        InvalidParameter::FileSystemWithoutNetwork { arn }
+        ConfigurationError::FileSystemWithoutNetwork { arn }
     })
 }

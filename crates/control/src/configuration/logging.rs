@@ -3,7 +3,7 @@
 use firelet_api::model;
 use firelet_store::definition::{LogFormat, Logging};
 
-use crate::error::InvalidParameter;
+use super::error::ConfigurationError;
 
 const DEFAULT_LOG_LEVEL: &str = "INFO";
 
@@ -17,7 +17,7 @@ pub(super) fn json() -> Logging {
 pub(super) fn merge(
     change: Option<model::LoggingConfig>,
     before: Logging,
-) -> Result<Logging, InvalidParameter> {
+) -> Result<Logging, ConfigurationError> {
     let Some(change) = change else { return Ok(before) };
     let has_level = change.application_log_level.is_some() || change.system_log_level.is_some();
     let (application, system) = match before.format.clone() {
@@ -29,7 +29,7 @@ pub(super) fn merge(
         None => before.format != LogFormat::Text,
     };
     if has_level && !is_json {
-        return Err(InvalidParameter::LogLevelOfText);
+        return Err(ConfigurationError::LogLevelOfText);
     }
     let format = if is_json {
         LogFormat::Json {

@@ -4,9 +4,9 @@ use firelet_api::model;
 use firelet_store::Definition;
 use firelet_store::definition::{PackageType, SnapStart, Tenancy};
 
-use crate::error::InvalidParameter;
 use crate::runtime;
 
+use super::error::ConfigurationError;
 use super::{DEFAULT_EPHEMERAL_STORAGE_MEGABYTES, file_system};
 
 pub(super) const fn merge(change: Option<&model::SnapStart>, before: SnapStart) -> SnapStart {
@@ -23,12 +23,12 @@ pub(super) const fn merge(change: Option<&model::SnapStart>, before: SnapStart) 
 ///
 /// See <https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html#snapstart-supported>. Texts are recorded for runtimes
 /// and images; those for the other settings follow them.
-pub(super) fn check(definition: &Definition) -> Result<(), InvalidParameter> {
+pub(super) fn check(definition: &Definition) -> Result<(), ConfigurationError> {
     if definition.snap_start == SnapStart::None {
         return Ok(());
     }
     match obstacle(definition) {
-        Some(what) => Err(InvalidParameter::SnapStart { what: what.to_owned() }),
+        Some(what) => Err(ConfigurationError::SnapStart { what: what.to_owned() }),
         None => Ok(()),
     }
 }

@@ -96,7 +96,7 @@ async fn bounds_are_those_of_ordinary_functions() {
 async fn snapshots_need_a_runtime_that_has_them() {
     let text = "nodejs20.x is not supported for SnapStart enabled functions.";
     let member = json!({ "Runtime": "nodejs20.x", "SnapStart": { "ApplyOn": "PublishedVersions" } });
-    check_refused(member, "InvalidParameter", text).await;
+    check_refused(member, "Configuration(SnapStart", text).await;
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn levels_do_not_go_with_text() {
         json!({ "LogFormat": "Text", "SystemLogLevel": "WARN" }),
         json!({ "SystemLogLevel": "WARN" }),
     ] {
-        check_refused(json!({ "LoggingConfig": logging }), "InvalidParameter(LogLevelOfText", text).await;
+        check_refused(json!({ "LoggingConfig": logging }), "Configuration(LogLevelOfText", text).await;
     }
 }
 

@@ -69,12 +69,12 @@ async fn a_function_is_durable_from_the_start_and_for_some_time() {
     let text = "You cannot create a function with a durable configuration without an executionTimeout";
     for config in [json!({}), json!({ "RetentionPeriodInDays": 7 })] {
         let result = world.create(json!({ "FunctionName": "echo", "DurableConfig": config })).await;
-        check_error(result, "InvalidParameter(DurableWithoutTimeout", text);
+        check_error(result, "Configuration(DurableWithoutTimeout", text);
     }
     let text = "You cannot add a durable configuration to a function that was originally created with no durable \
                 configuration";
     let update = json!({ "FunctionName": "plain", "DurableConfig": { "ExecutionTimeout": 60 } });
-    check_error(world.configure(update).await, "InvalidParameter(DurableTooLate", text);
+    check_error(world.configure(update).await, "Configuration(DurableTooLate", text);
 }
 
 #[tokio::test]
@@ -84,8 +84,8 @@ async fn durable_functions_log_json() {
     let text = "You cannot use plain text logs with a durable function. Only JSON format logs are supported";
     let logging = json!({ "LogFormat": "Text" });
     let creation = json!({ "FunctionName": "echo", "DurableConfig": durable, "LoggingConfig": logging });
-    check_error(world.create(creation).await, "InvalidParameter(DurableTextLogs", text);
+    check_error(world.create(creation).await, "Configuration(DurableTextLogs", text);
     create(&world, durable).await;
     let update = json!({ "FunctionName": "echo", "LoggingConfig": logging });
-    check_error(world.configure(update).await, "InvalidParameter(DurableTextLogs", text);
+    check_error(world.configure(update).await, "Configuration(DurableTextLogs", text);
 }

@@ -67,7 +67,7 @@ async fn file_systems_are_kept() {
 async fn efs_is_reached_by_a_network() {
     let efs = json!({ "FileSystemConfigs": [{ "Arn": EFS, "LocalMountPath": "/mnt/data" }] });
     let text = format!("Function must be configured to execute in a VPC to reference access point {EFS}.");
-    check_refused(efs.clone(), "InvalidParameter(FileSystemWithoutNetwork", &text).await;
+    check_refused(efs.clone(), "Configuration(FileSystemWithoutNetwork", &text).await;
 
     let world = World::new().with_function("echo").await;
     let mut members = efs;
@@ -76,7 +76,7 @@ async fn efs_is_reached_by_a_network() {
     world.control.settle().await.unwrap();
     let leave = json!({ "FunctionName": "echo", "VpcConfig": { "SubnetIds": [], "SecurityGroupIds": [] } });
     let text = format!("Function VPC configuration cannot be removed with access point {EFS} referenced.");
-    check_error(world.configure(leave.clone()).await, "InvalidParameter(NetworkOfFileSystem", &text);
+    check_error(world.configure(leave.clone()).await, "Configuration(NetworkOfFileSystem", &text);
     let mut both = leave;
     both["FileSystemConfigs"] = json!([]);
     check(&world.configure(both).await.unwrap(), &json!({ "FileSystemConfigs": null }));
@@ -100,10 +100,10 @@ async fn a_runtime_of_the_account_is_kept_while_it_is_used() {
     );
 
     let text = "RuntimeConfig is a mandatory parameter for functions with the custom runtime.";
-    check_refused(json!({ "Runtime": "custom" }), "InvalidParameter(RuntimeConfigRequired", text).await;
+    check_refused(json!({ "Runtime": "custom" }), "Configuration(RuntimeConfigRequired", text).await;
     let text = "Please don't provide RuntimeConfig when the function runtime is not custom.";
     let members = json!({ "RuntimeConfig": config });
-    check_refused(members, "InvalidParameter(RuntimeConfigUnexpected", text).await;
+    check_refused(members, "Configuration(RuntimeConfigUnexpected", text).await;
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn snapshots_stand_against_other_settings() {
         let mut members = members;
         members["SnapStart"] = json!({ "ApplyOn": "PublishedVersions" });
         let text = format!("{what} is not supported for SnapStart enabled functions.");
-        check_refused(members, "InvalidParameter(SnapStart", &text).await;
+        check_refused(members, "Configuration(SnapStart", &text).await;
     }
     for (members, what) in [
         (
@@ -167,6 +167,6 @@ async fn snapshots_stand_against_other_settings() {
         members["SnapStart"] = json!({ "ApplyOn": "PublishedVersions" });
         let text = format!("{what} is not supported for SnapStart enabled functions.");
         let result = World::new().create(merged(members, "echo")).await;
-        check_error(result, "InvalidParameter(SnapStart", &text);
+        check_error(result, "Configuration(SnapStart", &text);
     }
 }

@@ -162,13 +162,13 @@ async fn settings_of_the_other_kind_are_refused() {
         let (mut creation, mut update) = (member.clone(), member);
         creation["FunctionName"] = json!("other");
         let created = world.create_from_image(REPOSITORY, creation).await;
-        check_error(created, "InvalidParameter(ZipSettingsForImage", text);
+        check_error(created, "Configuration(ZipSettingsForImage", text);
         update["FunctionName"] = json!("echo");
-        check_error(world.configure(update).await, "InvalidParameter(ZipSettingsForImage", text);
+        check_error(world.configure(update).await, "Configuration(ZipSettingsForImage", text);
     }
     let text = "Please don't provide ImageConfig when the intended function PackageType is Zip.";
     let member = json!({ "FunctionName": "zipped", "ImageConfig": { "Command": ["x"] } });
-    check_error(world.configure(member).await, "InvalidParameter(ImageSettingsForZip", text);
+    check_error(world.configure(member).await, "Configuration(ImageSettingsForZip", text);
     world.configure(json!({ "FunctionName": "zipped", "ImageConfig": {} })).await.unwrap();
 }
 
