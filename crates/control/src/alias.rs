@@ -169,7 +169,7 @@ fn version(text: &str, target: &Target) -> Result<Version, Error> {
     match Qualifier::from(text) {
         Qualifier::Latest => Ok(Version::Latest),
         Qualifier::Version(number) => Ok(Version::Published(number)),
-        Qualifier::Name(_) => Err(missing(target, text)),
+        Qualifier::LatestPublished | Qualifier::Name(_) => Err(missing(target, text)),
     }
 }
 

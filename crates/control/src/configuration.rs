@@ -3,6 +3,7 @@
 //! What depends on nothing but itself is judged here, the rest when the function is stored. Nobody outside is asked.
 
 mod bound;
+pub(crate) mod capacity;
 mod custom_runtime;
 mod durability;
 mod error;
@@ -20,6 +21,7 @@ use firelet_store::Definition;
 use firelet_store::definition::{
     Architecture, Code, ImageOverrides, LogFormat, Logging, PackageType, SnapStart, Tenancy, Tracing,
 };
+use firelet_types::limits::MANAGED_MEMORY_MINIMUM_MEGABYTES;
 use firelet_types::{CodeSha256, Scope};
 
 use crate::environment;
@@ -60,6 +62,7 @@ pub(crate) struct Changes {
     pub(crate) accelerator: Option<model::AcceleratorConfig>,
     /// Of an update: a new function is durable from the start.
     pub(crate) durable: Option<model::DurableConfig>,
+    pub(crate) capacity: Option<model::CapacityProviderConfig>,
 }
 
 impl Changes {
@@ -76,6 +79,8 @@ impl Changes {
         };
         let was_in_network = network::is_joined(definition.network.as_ref());
         let accelerator = bound::accelerator(self.accelerator.as_ref(), definition.accelerator_gigabytes)?;
+        let capacity = capacity::merge(self.capacity, definition.capacity, context.scope)?;
+        let is_managed = capacity.is_some();
         let changed = Definition {
             custom_runtime: custom_runtime::merge(
                 self.custom_runtime,
@@ -86,8 +91,13 @@ impl Changes {
             handler: handler.or(definition.handler),
             role: role.unwrap_or(definition.role),
             description: description.unwrap_or(definition.description),
-            memory_megabytes: bound::memory(self.memory_size, definition.memory_megabytes, context.quotas)?,
-            timeout: bound::timeout(self.timeout, definition.timeout, context.quotas)?,
+            memory_megabytes: bound::memory(
+                self.memory_size,
+                definition.memory_megabytes,
+                context.quotas,
+                is_managed,
+            )?,
+            timeout: bound::timeout(self.timeout, definition.timeout, context.quotas, is_managed)?,
             ephemeral_storage_megabytes: bound::ephemeral_storage(
                 self.ephemeral_storage.as_ref(),
                 definition.ephemeral_storage_megabytes,
@@ -111,6 +121,7 @@ impl Changes {
                 Some(configs) => configs.into_iter().map(file_system::parse).collect(),
                 None => definition.file_systems,
             },
+            capacity,
             ..definition
         };
         image::check(&changed, !layers.is_empty())?;
@@ -129,12 +140,17 @@ pub(crate) struct Context<'a> {
 /// A function before the caller's configuration is applied and its package is stored. Holds what no update
 /// of the configuration changes.
 pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Result<Definition, Error> {
+    let is_managed = request.capacity_provider_config.is_some();
     let blank = Definition {
         runtime: None,
         handler: None,
         role: String::new(),
         description: String::new(),
-        memory_megabytes: DEFAULT_MEMORY_MEGABYTES,
+        memory_megabytes: if is_managed {
+            MANAGED_MEMORY_MINIMUM_MEGABYTES
+        } else {
+            DEFAULT_MEMORY_MEGABYTES
+        },
         timeout: DEFAULT_TIMEOUT,
         ephemeral_storage_megabytes: DEFAULT_EPHEMERAL_STORAGE_MEGABYTES,
         environment: None,
@@ -144,7 +160,7 @@ pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Result<Definition
             Some(model::PackageType::Image) => PackageType::Image,
         },
         code: NO_CODE,
-        logging: Logging { format: LogFormat::Text, group: None },
+        logging: if is_managed { logging::json() } else { Logging { format: LogFormat::Text, group: None } },
         tracing: Tracing::PassThrough,
         layers: Vec::new(),
         network: None,
@@ -165,6 +181,7 @@ pub(crate) fn blank(request: &model::CreateFunctionRequest) -> Result<Definition
         file_systems: Vec::new(),
         custom_runtime: None,
         accelerator_gigabytes: None,
+        capacity: None,
     };
     Ok(durability::begin(request.durable_config.as_ref(), blank)?)
 }
@@ -191,6 +208,7 @@ fn check(definition: &Definition) -> Result<(), Error> {
     if definition.package_type == PackageType::Zip && !is_whole {
         return Err(InvalidParameter::RuntimeAndHandlerRequired.into());
     }
+    capacity::check(definition)?;
     snap_start::check(definition)?;
     Ok(durability::check(definition)?)
 }

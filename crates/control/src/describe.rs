@@ -10,6 +10,8 @@ use firelet_store::definition::{
 use firelet_store::{Definition, FunctionVersion, LastUpdate, State, Version};
 use firelet_types::{FunctionArn, Qualifier};
 
+use crate::configuration::capacity;
+
 /// How much of a function an operation shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
@@ -68,7 +70,8 @@ fn definition(record: &FunctionVersion) -> model::FunctionConfiguration {
         ephemeral_storage: Some(model::EphemeralStorage {
             size: integer(definition.ephemeral_storage_megabytes),
         }),
-        snap_start: Some(snap_start(record)),
+        snap_start: definition.capacity.is_none().then(|| snap_start(record)),
+        capacity_provider_config: capacity::describe(definition),
         logging_config: Some(logging(&definition.logging, record.name.as_str())),
         tenancy_config: tenancy(definition.tenancy),
         image_config_response: definition.image.as_ref().map(|_| image(&definition.image_overrides)),
@@ -91,7 +94,7 @@ fn with_status(
 ) -> model::FunctionConfiguration {
     let state_reason = match &record.state {
         State::Pending(reason) | State::Inactive(reason) | State::Failed(reason) => Some(reason),
-        State::Active => None,
+        State::Active | State::ActiveNonInvocable | State::Deactivating | State::Deactivated => None,
     };
     let (update, update_reason) = match &record.last_update {
         None => (None, None),
@@ -123,6 +126,9 @@ pub(crate) const fn state(state: &State) -> model::State {
         State::Active => model::State::Active,
         State::Inactive(_) => model::State::Inactive,
         State::Failed(_) => model::State::Failed,
+        State::ActiveNonInvocable => model::State::ActiveNonInvocable,
+        State::Deactivating => model::State::Deactivating,
+        State::Deactivated => model::State::Deactivated,
     }
 }
 

@@ -273,6 +273,7 @@ const fn blank(qualifier: Qualifier, last_modified: Timestamp) -> EventInvokeCon
 fn check_exists(entry: &Entry<'_>, qualifier: &Qualifier) -> Result<(), Error> {
     let exists = match qualifier {
         Qualifier::Latest => entry.exists(),
+        Qualifier::LatestPublished => entry.version(Version::LatestPublished)?.is_some(),
         Qualifier::Version(number) => entry.version(Version::Published(*number))?.is_some(),
         Qualifier::Name(name) => entry.alias(name)?.is_some(),
     };

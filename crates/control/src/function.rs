@@ -14,8 +14,13 @@ use crate::error::{Conflict, Error};
 use crate::name::{Target, arn};
 
 /// The reason of creations, and, in the same words, of updates.
-fn creating() -> Reason {
+pub(crate) fn creating() -> Reason {
     Reason { code: "Creating".to_owned(), text: "The function is being created.".to_owned() }
+}
+
+/// The reason while `$LATEST.PUBLISHED` is published again.
+fn updating() -> Reason {
+    Reason { code: "Updating".to_owned(), text: "The function is being updated.".to_owned() }
 }
 
 /// `$LATEST` of a function that may be updated now: of the revision that the caller saw, and not being changed.

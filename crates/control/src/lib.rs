@@ -37,6 +37,7 @@ mod recursion;
 mod resource_policy;
 mod runtime;
 mod runtime_management;
+mod scaling_config;
 mod tag;
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,8 @@ impl Control {
         })
     }
 
-    /// One page of the versions of a function: `$LATEST`, then the published ones.
+    /// One page of the versions of a function: `$LATEST.PUBLISHED`, if there is one, `$LATEST`, and the published ones by
+    /// number.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/api/API_ListVersionsByFunction.html>.
     ///
@@ -77,6 +78,7 @@ impl Control {
 pub(crate) fn version(text: &str) -> Result<Version, InvalidParameter> {
     match Qualifier::from(text) {
         Qualifier::Latest => Ok(Version::Latest),
+        Qualifier::LatestPublished => Ok(Version::LatestPublished),
         Qualifier::Version(number) => Ok(Version::Published(number)),
         Qualifier::Name(_) => Err(InvalidParameter::Marker),
     }
@@ -96,10 +98,9 @@ fn replicas_of(_master: &str, listing: Listing) -> Result<model::ListFunctionsRe
 }
 
 fn item(record: &FunctionVersion, listing: Listing) -> model::FunctionConfiguration {
-    let qualifier = match (listing, record.version) {
-        (Listing::Latest, _) => None,
-        (Listing::All, Version::Latest) => Some(Qualifier::Latest),
-        (Listing::All, Version::Published(number)) => Some(Qualifier::Version(number)),
+    let qualifier = match listing {
+        Listing::Latest => None,
+        Listing::All => Some(record.version.into()),
     };
     describe(record, qualifier, Detail::Listed)
 }

@@ -119,6 +119,10 @@ impl Control {
         let arn = arn(scope, &function, &resource);
         let revision = match &resource {
             PolicyResource::Function => latest.revision,
+            PolicyResource::LatestPublished => {
+                let version = functions.get(scope, &function, Version::LatestPublished)?;
+                version.ok_or_else(|| NotFound::Function { arn: arn.to_string() })?.revision
+            }
             PolicyResource::Version(number) => {
                 let version = functions.get(scope, &function, Version::Published(*number))?;
                 version.ok_or_else(|| NotFound::Function { arn: arn.to_string() })?.revision
@@ -137,6 +141,7 @@ pub(crate) fn resource(target: &Target) -> Result<PolicyResource, PolicyError> {
     match &target.qualifier {
         None => Ok(PolicyResource::Function),
         Some(Qualifier::Latest) => Err(PolicyError::Latest),
+        Some(Qualifier::LatestPublished) => Ok(PolicyResource::LatestPublished),
         Some(Qualifier::Version(number)) => Ok(PolicyResource::Version(*number)),
         Some(Qualifier::Name(name)) => Ok(PolicyResource::Alias(name.clone())),
     }
@@ -149,6 +154,7 @@ fn parse(document: &str) -> Result<Document, PolicyError> {
 pub(crate) fn arn(scope: &Scope, function: &FunctionName, resource: &PolicyResource) -> FunctionArn {
     let qualifier = match resource {
         PolicyResource::Function => None,
+        PolicyResource::LatestPublished => Some(Qualifier::LatestPublished),
         PolicyResource::Version(number) => Some(Qualifier::Version(*number)),
         PolicyResource::Alias(name) => Some(Qualifier::Name(name.clone())),
     };
@@ -170,6 +176,7 @@ impl Owner {
         let missing = || NotFound::Function { arn: arn.to_string() };
         let version = match resource {
             PolicyResource::Function => Version::Latest,
+            PolicyResource::LatestPublished => Version::LatestPublished,
             PolicyResource::Version(number) => Version::Published(*number),
             PolicyResource::Alias(name) => {
                 let alias = entry.alias(name)?;

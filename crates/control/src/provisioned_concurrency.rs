@@ -88,7 +88,7 @@ impl Control {
                 Qualifier::Version(number) => {
                     functions.get(scope, &function, Version::Published(*number))?.is_some()
                 }
-                Qualifier::Latest => false,
+                Qualifier::Latest | Qualifier::LatestPublished => false,
             };
             let missing = || ProvisionedConcurrencyError::Missing.into();
             return Err(if exists { missing() } else { not_found(&target, &function, &qualifier) });
@@ -192,7 +192,7 @@ fn provisionable(
     latest: ProvisionedConcurrencyError,
 ) -> Result<(FunctionName, Qualifier), Error> {
     match &target.qualifier {
-        None | Some(Qualifier::Latest) => Err(latest.into()),
+        None | Some(Qualifier::Latest | Qualifier::LatestPublished) => Err(latest.into()),
         Some(qualifier) => Ok((target.function()?, qualifier.clone())),
     }
 }
@@ -202,6 +202,7 @@ fn find(entry: &Entry<'_>, target: &Target, qualifier: &Qualifier) -> Result<Ver
     let missing = || not_found(target, entry.name(), qualifier);
     let version = match qualifier {
         Qualifier::Latest => Version::Latest,
+        Qualifier::LatestPublished => Version::LatestPublished,
         Qualifier::Version(number) => Version::Published(*number),
         Qualifier::Name(name) => return Ok(entry.alias(name)?.ok_or_else(missing)?.version),
     };
@@ -236,7 +237,7 @@ fn check_unweighted(entry: &Entry<'_>, qualifier: &Qualifier) -> Result<(), Erro
 fn not_found(target: &Target, function: &FunctionName, qualifier: &Qualifier) -> Error {
     match qualifier {
         Qualifier::Name(_) => NotFound::Alias { arn: arn(&target.scope, function, qualifier) }.into(),
-        Qualifier::Latest | Qualifier::Version(_) => target.not_found(),
+        Qualifier::Latest | Qualifier::LatestPublished | Qualifier::Version(_) => target.not_found(),
     }
 }
 
@@ -275,7 +276,9 @@ fn check_alone(
     match qualifier {
         _ if !other => Ok(()),
         Qualifier::Name(_) => Err(ProvisionedConcurrencyError::VersionProvisioned),
-        Qualifier::Latest | Qualifier::Version(_) => Err(ProvisionedConcurrencyError::AliasProvisioned),
+        Qualifier::Latest | Qualifier::LatestPublished | Qualifier::Version(_) => {
+            Err(ProvisionedConcurrencyError::AliasProvisioned)
+        }
     }
 }
 

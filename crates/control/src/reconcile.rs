@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use firelet_store::blob::Garbage;
 use firelet_store::function::Entry;
-use firelet_store::{FunctionVersion, LastUpdate, State};
+use firelet_store::{FunctionVersion, LastUpdate, State, Version};
 use firelet_types::limits::CODE_LINK_LIFETIME;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
@@ -82,8 +82,20 @@ impl Control {
                 return Ok(());
             };
             let last_update = Some(LastUpdate::Successful);
-            Ok(entry.put(&FunctionVersion { revision, state: State::Active, last_update, ..record })?)
+            let state = settled(&record);
+            Ok(entry.put(&FunctionVersion { revision, state, last_update, ..record })?)
         };
         self.store.functions().update(&scope, &name, decide).await
+    }
+}
+
+/// The state that a version comes to rest in.
+fn settled(record: &FunctionVersion) -> State {
+    match record.state {
+        State::Deactivating | State::Deactivated => State::Deactivated,
+        _ if record.version == Version::Latest && record.definition.capacity.is_some() => {
+            State::ActiveNonInvocable
+        }
+        _ => State::Active,
     }
 }

@@ -48,6 +48,24 @@ const SNAP_START: &[&str] = &[
     "dotnet10",
 ];
 
+/// Runtimes of functions on capacity providers, by how many executions one virtual CPU takes at a time.
+///
+/// See <https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-runtimes.html> and the pages about each
+/// language.
+const ON_CAPACITY_PROVIDERS: &[(&str, i32)] = &[
+    ("nodejs22.x", 64),
+    ("nodejs24.x", 64),
+    ("nodejs26.x", 64),
+    ("java21", 32),
+    ("java25", 32),
+    ("dotnet8", 32),
+    ("dotnet10", 32),
+    ("python3.13", 16),
+    ("python3.14", 16),
+    ("python3.15", 16),
+    ("provided.al2023", 8),
+];
+
 /// Takes a runtime that functions can be created with.
 pub(crate) fn parse(runtime: &model::Runtime) -> Result<String, Error> {
     let text = runtime.as_str();
@@ -64,4 +82,14 @@ pub(crate) fn parse(runtime: &model::Runtime) -> Result<String, Error> {
 
 pub(crate) fn has_snap_start(runtime: &str) -> bool {
     SNAP_START.contains(&runtime)
+}
+
+pub(crate) fn runs_on_capacity_provider(runtime: &str) -> bool {
+    ON_CAPACITY_PROVIDERS.iter().any(|(known, _)| *known == runtime)
+}
+
+/// Executions at one time for each virtual CPU of an environment.
+pub(crate) fn concurrency_per_cpu(runtime: &str) -> i32 {
+    let known = ON_CAPACITY_PROVIDERS.iter().find(|(known, _)| *known == runtime);
+    known.map_or(1, |(_, concurrency)| *concurrency)
 }

@@ -77,6 +77,7 @@ impl Control {
 fn version(target: &Target) -> Result<(FunctionName, Version), Error> {
     let version = match &target.qualifier {
         None | Some(Qualifier::Latest) => Version::Latest,
+        Some(Qualifier::LatestPublished) => Version::LatestPublished,
         Some(Qualifier::Version(number)) => Version::Published(*number),
         Some(Qualifier::Name(_)) => return Err(target.not_found()),
     };

@@ -8,7 +8,7 @@ use firelet_store::capacity_provider::CapacityProviderEditor;
 use firelet_store::code_signing::CodeSigningEntry;
 use firelet_store::function::Entry;
 use firelet_store::mapping::Editor;
-use firelet_types::{CapacityProviderName, CodeSigningConfigId, MappingId, Qualifier, Scope, limits};
+use firelet_types::{CapacityProviderName, CodeSigningConfigId, MappingId, Scope, limits};
 
 use crate::capacity_provider;
 use crate::code_signing;
@@ -195,8 +195,6 @@ fn function(scope: &Scope, resource: &str) -> Result<Target, Error> {
     let target = resolve(scope, resource, None)?;
     match target.qualifier {
         None => Ok(target),
-        Some(Qualifier::Latest | Qualifier::Version(_) | Qualifier::Name(_)) => {
-            Err(InvalidParameter::TagsOnQualified.into())
-        }
+        Some(_) => Err(InvalidParameter::TagsOnQualified.into()),
     }
 }

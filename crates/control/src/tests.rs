@@ -17,6 +17,7 @@ mod function_url_config;
 mod images;
 mod layers;
 mod list;
+mod managed;
 mod mappings;
 mod names;
 mod permissions;

@@ -144,6 +144,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         Operation::GetFunctionRecursionConfig => {
             call.answer(control.get_function_recursion_config(scope, call.decode()?).await)
         }
+        Operation::GetFunctionScalingConfig => {
+            call.answer(control.get_function_scaling_config(scope, call.decode()?).await)
+        }
         Operation::GetFunctionUrlConfig => {
             call.answer(control.get_function_url_config(scope, call.decode()?).await)
         }
@@ -211,6 +214,9 @@ pub(crate) async fn call(control: &Control, call: Call<'_>) -> Result<EncodedRes
         }
         Operation::PutFunctionRecursionConfig => {
             call.answer(control.put_function_recursion_config(scope, call.decode()?).await)
+        }
+        Operation::PutFunctionScalingConfig => {
+            call.answer(control.put_function_scaling_config(scope, call.decode()?).await)
         }
         Operation::PutProvisionedConcurrencyConfig => {
             call.answer(control.put_provisioned_concurrency_config(scope, call.decode()?).await)

@@ -151,8 +151,19 @@ const fn of_mapping(error: &MappingError) -> ErrorKind {
 
 const fn of_capacity_provider(error: &CapacityProviderError) -> ErrorKind {
     match error {
-        CapacityProviderError::PolicyOfAuto | CapacityProviderError::PolicyMissing => {
-            ErrorKind::InvalidParameterValueException
+        CapacityProviderError::PolicyOfAuto
+        | CapacityProviderError::PolicyMissing
+        | CapacityProviderError::DefaultFunction
+        | CapacityProviderError::DefaultFunctionScaling
+        | CapacityProviderError::PublishTo
+        | CapacityProviderError::Network
+        | CapacityProviderError::LogText
+        | CapacityProviderError::Runtime { .. }
+        | CapacityProviderError::SnapStart
+        | CapacityProviderError::ScalingBounds => ErrorKind::InvalidParameterValueException,
+        CapacityProviderError::MemoryMinimum => ErrorKind::ValidationException,
+        CapacityProviderError::VersionLimit => {
+            ErrorKind::FunctionVersionsPerCapacityProviderLimitExceededException
         }
         CapacityProviderError::Exists { .. }
         | CapacityProviderError::InUse { .. }
@@ -168,10 +179,12 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
         InvokeError::InvalidPayload(_) => ErrorKind::InvalidRequestContentException,
         InvokeError::PayloadTooLarge { .. } => ErrorKind::RequestTooLargeException,
         InvokeError::NotActive(_) => ErrorKind::ResourceConflictException,
-        InvokeError::TenantMissing | InvokeError::TenantUnexpected | InvokeError::DurableUnqualified => {
-            ErrorKind::InvalidParameterValueException
-        }
         InvokeError::Unsupported { .. } => ErrorKind::NotImplemented,
+        InvokeError::TenantMissing
+        | InvokeError::TenantUnexpected
+        | InvokeError::DurableUnqualified
+        | InvokeError::Unpublished => ErrorKind::InvalidParameterValueException,
+        InvokeError::NoPublishedVersion => ErrorKind::NoPublishedVersionException,
         InvokeError::ConcurrencyExceeded => {
             return throttled(ThrottleReason::ConcurrentInvocationLimitExceeded, error.to_string());
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use firelet_pool::{Group, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue};
-use firelet_store::{FunctionVersion, State, Store};
+use firelet_store::{FunctionVersion, State, Store, Version};
 use firelet_types::{
     Chance, Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, TenantId, limits,
 };
@@ -172,6 +172,18 @@ pub enum Error {
         #[source]
         source: LeaseError,
     },
+    /// `$LATEST` of a function on a capacity provider, which has a published version to run in its place.
+    #[error(
+        "Functions configured with capacity provider configuration can't be invoked with $LATEST qualifier. To invoke \
+         this function, specify a published version qualifier or $LATEST.PUBLISHED."
+    )]
+    Unpublished,
+    /// The same of a function that has no `$LATEST.PUBLISHED`.
+    #[error(
+        "The function can't be invoked because no published version exists. For functions with capacity provider \
+         configuration, either publish a version to $LATEST.PUBLISHED, or specify a published version qualifier."
+    )]
+    NoPublishedVersion,
     /// Environments ended one after the other before they took the invocation.
     #[error("execution environments of function {0} end before they take an invocation")]
     Undelivered(FunctionName),
@@ -320,8 +332,24 @@ impl Invoker {
         let found = self.routing.find(&arn.scope, &arn.name, qualifier);
         let found = found.map_err(|source| Error::Store { function: arn.name.clone(), source })?;
         // A missing function is reported with the version that would have run, recorded from AWS.
-        found
-            .ok_or_else(|| Error::NotFound(FunctionArn { qualifier: Some(qualifier.clone()), ..arn.clone() }))
+        let route = found.ok_or_else(|| {
+            Error::NotFound(FunctionArn { qualifier: Some(qualifier.clone()), ..arn.clone() })
+        })?;
+        let is_managed = route.function.definition.capacity.is_some();
+        if is_managed && route.function.version == Version::Latest { self.published(arn) } else { Ok(route) }
+    }
+
+    /// What runs of a function on a capacity provider when the caller means its `$LATEST`: `$LATEST.PUBLISHED`, unless
+    /// the caller said so.
+    ///
+    /// See <https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-version-publishing.html>.
+    fn published(&self, arn: &FunctionArn) -> Result<Route, Error> {
+        let found = self.routing.find(&arn.scope, &arn.name, &Qualifier::LatestPublished);
+        match found.map_err(|source| Error::Store { function: arn.name.clone(), source })? {
+            Some(route) if arn.qualifier.is_none() => Ok(route),
+            Some(_) => Err(Error::Unpublished),
+            None => Err(Error::NoPublishedVersion),
+        }
     }
 
     /// The trace header that the function is given, which counts this invocation of it.
@@ -428,5 +456,8 @@ fn check_state(route: Route) -> Result<Route, Error> {
         State::Active | State::Inactive(_) => Ok(route),
         State::Pending(_) => Err(Error::NotActive("Pending")),
         State::Failed(_) => Err(Error::NotActive("Failed")),
+        State::ActiveNonInvocable => Err(Error::NotActive("ActiveNonInvocable")),
+        State::Deactivating => Err(Error::NotActive("Deactivating")),
+        State::Deactivated => Err(Error::NotActive("Deactivated")),
     }
 }

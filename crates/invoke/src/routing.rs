@@ -63,6 +63,7 @@ impl Routing {
     ) -> Result<Option<Route>, firelet_store::Error> {
         let version = match qualifier {
             Qualifier::Latest => Version::Latest,
+            Qualifier::LatestPublished => Version::LatestPublished,
             Qualifier::Version(number) => Version::Published(*number),
             Qualifier::Name(alias) => match self.alias(scope, name, alias)? {
                 Some(alias) => choose(&alias, || self.chance.fraction()),

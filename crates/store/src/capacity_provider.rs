@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::Database;
 use crate::error::Error;
-use crate::function::{State, Version};
+use crate::function::{Entry, State, Version};
 
 pub use definition::Definition;
 pub use editor::CapacityProviderEditor;
@@ -118,6 +118,24 @@ impl FromStr for ProvidedPlace {
             Some(Self { function: function.parse().ok()?, number: number.parse().ok()? })
         };
         parse().ok_or_else(|| ProvidedPlaceError(text.to_owned()))
+    }
+}
+
+impl Entry<'_> {
+    /// A capacity provider of the function's account and Region, whether the function is on it or not.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn capacity_provider(&self, name: &CapacityProviderName) -> Result<Option<CapacityProvider>, Error> {
+        row::find(self.connection, &self.scope, name)
+    }
+
+    /// How many published versions, of whichever function, are on a capacity provider.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn versions_on(&self, provider: &CapacityProviderArn) -> Result<u64, Error> {
+        row::count_published(self.connection, provider)
     }
 }
 

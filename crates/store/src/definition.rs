@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use firelet_types::{CodeSha256, ImageUri, LayerVersionArn};
+use firelet_types::{CapacityProviderArn, CodeSha256, ImageUri, LayerVersionArn};
 use serde::{Deserialize, Serialize};
 
 /// The configuration of one version of a function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
     /// The runtime identifier, such as `python3.11`; functions from images have none.
     pub runtime: Option<String>,
@@ -81,6 +81,9 @@ pub struct Definition {
     /// Memory of the accelerator that the function is to have, in GB.
     #[serde(default)]
     pub accelerator_gigabytes: Option<u32>,
+    /// What the function runs on, if it is one of Lambda Managed Instances.
+    #[serde(default)]
+    pub capacity: Option<Capacity>,
 }
 
 /// Environment variables. Their values are secrets: they appear in no debug output.
@@ -268,6 +271,17 @@ pub struct Durability {
     pub retention_days: u32,
     /// The ARN of the key that encrypts what executions store.
     pub kms_key: Option<String>,
+}
+
+/// What a function of Lambda Managed Instances runs on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// The ARN of the capacity provider.
+    pub provider: CapacityProviderArn,
+    /// Executions at one time in one environment; none means the default of the runtime.
+    pub concurrency: Option<i32>,
+    /// Memory that goes with one virtual CPU, in GiB; none means the default.
+    pub gibibytes_per_cpu: Option<f64>,
 }
 
 mod seconds {

@@ -11,6 +11,7 @@ mod function_url_config;
 mod policy;
 mod provisioned_concurrency;
 pub(crate) mod row;
+mod scaling;
 mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -18,7 +19,7 @@ pub(crate) mod tests;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use firelet_types::{CodeSha256, FunctionName, RevisionId, Scope, Timestamp, VersionNumber};
+use firelet_types::{CodeSha256, FunctionName, Qualifier, RevisionId, Scope, Timestamp, VersionNumber};
 use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,7 @@ pub use function_url_config::{
 pub use policy::PolicyResource;
 pub use provisioned_concurrency::{Allocation, AllocationStatus, ProvisionedConcurrency, ProvisionedVersion};
 use row::COLUMNS;
+pub use scaling::Scaling;
 pub use settings::RuntimeUpdate;
 
 /// `$LATEST`, which updates change, or a published version, which nothing changes but its state.
@@ -43,21 +45,34 @@ pub use settings::RuntimeUpdate;
 pub enum Version {
     /// `$LATEST`.
     Latest,
+    /// `$LATEST.PUBLISHED`, which is published again in place of what it was.
+    LatestPublished,
     /// A published version, from 1 upwards.
     Published(VersionNumber),
+}
+
+impl From<Version> for Qualifier {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::Latest => Self::Latest,
+            Version::LatestPublished => Self::LatestPublished,
+            Version::Published(number) => Self::Version(number),
+        }
+    }
 }
 
 impl std::fmt::Display for Version {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Latest => formatter.write_str("$LATEST"),
+            Self::LatestPublished => formatter.write_str("$LATEST.PUBLISHED"),
             Self::Published(number) => write!(formatter, "{number}"),
         }
     }
 }
 
 /// One version of a function, whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FunctionVersion {
     /// The account and Region of the function.
     pub scope: Scope,
@@ -81,7 +96,8 @@ impl FunctionVersion {
     /// Whether creation or an update has still to be finished.
     #[must_use]
     pub const fn is_unsettled(&self) -> bool {
-        matches!(self.state, State::Pending(_)) || matches!(self.last_update, Some(LastUpdate::InProgress(_)))
+        matches!(self.state, State::Pending(_) | State::Deactivating)
+            || matches!(self.last_update, Some(LastUpdate::InProgress(_)))
     }
 }
 
@@ -106,6 +122,12 @@ pub enum State {
     Inactive(Reason),
     /// Could not be made.
     Failed(Reason),
+    /// `$LATEST` of a function of Lambda Managed Instances, of which only published versions are invocable.
+    ActiveNonInvocable,
+    /// About to have no execution environments.
+    Deactivating,
+    /// To have no execution environments, so that it is not invocable.
+    Deactivated,
 }
 
 /// How the last update of a function went.
@@ -197,7 +219,7 @@ impl Functions {
     ) -> Result<Vec<FunctionVersion>, Error> {
         let step = "list functions";
         let (name, number) =
-            after.map_or(("", -1), |after| (after.name.as_str(), row::number(after.version)));
+            after.map_or(("", i64::MIN), |after| (after.name.as_str(), row::number(after.version)));
         let query = match listing {
             Listing::Latest => format!(
                 "SELECT {COLUMNS} FROM function JOIN version ON version.function = function.id AND number = 0
@@ -236,7 +258,7 @@ impl Functions {
         );
         self.database.read(|connection| {
             let mut statement = connection.prepare_cached(&query).map_err(Error::database(step))?;
-            let after = after.map_or(-1, row::number);
+            let after = after.map_or(i64::MIN, row::number);
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let values = params![scope.account.as_str(), scope.region.as_str(), name.as_str(), after, limit];
             row::decode_all(&mut statement, values, step)

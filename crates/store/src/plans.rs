@@ -21,7 +21,7 @@ use crate::event::{EventId, NewEvent, Progress};
 use crate::function::tests::{record, scope};
 use crate::function::{
     Alias, Allocation, Entry, EventInvokeConfig, FunctionUrlConfig, FunctionUrlDefinition, InvokeMode,
-    Listing, PolicyResource, ProvisionedConcurrency, RuntimeUpdate, UrlAuthentication,
+    Listing, PolicyResource, ProvisionedConcurrency, RuntimeUpdate, Scaling, UrlAuthentication,
 };
 use crate::layer::{LayerDefinition, LayerEntry, LayerFilter, LayerPolicy};
 use crate::mapping::{Editor, EventSource, Mapping, MappingState, Rest, Selection, Settings};
@@ -154,6 +154,9 @@ async fn run_functions(functions: &Functions) {
         provision(entry)?;
         entry.set_allows_recursion(true)?;
         entry.set_runtime_update(Version::Latest, &RuntimeUpdate::FunctionUpdate)?;
+        entry.set_scaling(Version::Published(1), Some(Scaling::default()))?;
+        entry
+            .versions_on(&capacity_provider::tests::provider("pool", CapacityProviderState::Active).arn())?;
         entry.tags().and(entry.usage()).and(entry.reservations()).map(drop)
     };
     functions.update(&scope(), &name, change).await.unwrap();
@@ -175,13 +178,14 @@ async fn run_functions(functions: &Functions) {
     functions.provisioned_concurrencies(&scope(), &name, None, 10).unwrap();
     functions.provisioned_revision().unwrap();
     functions.provisioned_versions().unwrap();
+    functions.scaling(&scope(), &name, Version::Published(1)).unwrap();
     functions.policy(&scope(), &name, &PolicyResource::Function).unwrap();
     functions.event_invoke_config(&scope(), &name, &Qualifier::Latest).unwrap();
     functions.event_invoke_configs(&scope(), &name, None, 10).unwrap();
     functions.function_url_configs(&scope(), &name, None, 10).unwrap();
     let delete = |entry: &mut Entry<'_>| -> Result<(), Error> {
         entry.delete_function_url_config(None)?;
-        entry.delete_version(1)?;
+        entry.delete_version(Version::Published(1))?;
         entry.delete_alias("live")?;
         entry.delete()
     };

@@ -76,7 +76,8 @@ impl fmt::Debug for CapacityProviderName {
 /// The ARN of a capacity provider.
 ///
 /// See <https://docs.aws.amazon.com/lambda/latest/api/API_CapacityProvider.html>, `CapacityProviderArn`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct CapacityProviderArn {
     /// The account and Region of the provider.
     pub scope: Scope,
@@ -101,6 +102,20 @@ impl FromStr for CapacityProviderArn {
 
     fn from_str(text: &str) -> Result<Self, CapacityProviderError> {
         parse(text).ok_or_else(|| CapacityProviderError::Arn(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for CapacityProviderArn {
+    type Error = CapacityProviderError;
+
+    fn try_from(text: String) -> Result<Self, CapacityProviderError> {
+        text.parse()
+    }
+}
+
+impl From<CapacityProviderArn> for String {
+    fn from(arn: CapacityProviderArn) -> String {
+        arn.to_string()
     }
 }
 

@@ -16,7 +16,13 @@ pub const CAPACITY_PROVIDER_NAME_CHARACTERS: usize = 64;
 /// Capacity providers, or versions on one, on one page of a list.
 pub const CAPACITY_PROVIDERS_PER_PAGE: usize = 50;
 /// Published versions of functions on one capacity provider.
-pub const VERSIONS_PER_CAPACITY_PROVIDER: usize = 100;
+pub const VERSIONS_PER_CAPACITY_PROVIDER: u64 = 100;
+/// The most memory of a function on a capacity provider, in MB.
+pub const MANAGED_MEMORY_MEGABYTES: u32 = 32_768;
+/// The least memory of a function on a capacity provider, in MB.
+pub const MANAGED_MEMORY_MINIMUM_MEGABYTES: u32 = 2_048;
+/// The longest timeout of a function on a capacity provider, in seconds.
+pub const MANAGED_TIMEOUT_SECONDS: u32 = 5_400;
 /// Layers of one function.
 pub const LAYERS_PER_FUNCTION: usize = 5;
 /// Layers, or versions of a layer, on one page of a list.

@@ -115,6 +115,8 @@ pub type VersionNumber = u64;
 pub enum Qualifier {
     /// `$LATEST`, the version that updates change.
     Latest,
+    /// `$LATEST.PUBLISHED`, the published version of a function of Lambda Managed Instances that has no number.
+    LatestPublished,
     /// A published version.
     Version(VersionNumber),
     /// Any other text, which may or may not be the name of an alias.
@@ -127,6 +129,7 @@ impl From<&str> for Qualifier {
         match text.parse() {
             Ok(number) if digits && !text.starts_with('0') => Self::Version(number),
             _ if text == "$LATEST" => Self::Latest,
+            _ if text == "$LATEST.PUBLISHED" => Self::LatestPublished,
             _ => Self::Name(text.to_owned()),
         }
     }
@@ -136,6 +139,7 @@ impl fmt::Display for Qualifier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Latest => formatter.write_str("$LATEST"),
+            Self::LatestPublished => formatter.write_str("$LATEST.PUBLISHED"),
             Self::Version(number) => write!(formatter, "{number}"),
             Self::Name(name) => formatter.write_str(name),
         }
@@ -186,6 +190,7 @@ mod tests {
     fn qualifiers_are_told_apart() {
         for (text, expected) in [
             ("$LATEST", Qualifier::Latest),
+            ("$LATEST.PUBLISHED", Qualifier::LatestPublished),
             ("7", Qualifier::Version(7)),
             ("live", Qualifier::Name("live".into())),
             ("$latest", Qualifier::Name("$latest".into())),

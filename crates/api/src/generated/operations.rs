@@ -420,9 +420,9 @@ impl Operation {
             Self::GetEventSourceMapping | Self::GetFunction |
             Self::GetFunctionCodeSigningConfig | Self::GetFunctionConcurrency |
             Self::GetFunctionConfiguration | Self::GetFunctionEventInvokeConfig |
-            Self::GetFunctionRecursionConfig | Self::GetFunctionUrlConfig |
-            Self::GetLayerVersion | Self::GetLayerVersionByArn |
-            Self::GetLayerVersionPolicy | Self::GetPolicy |
+            Self::GetFunctionRecursionConfig | Self::GetFunctionScalingConfig |
+            Self::GetFunctionUrlConfig | Self::GetLayerVersion |
+            Self::GetLayerVersionByArn | Self::GetLayerVersionPolicy | Self::GetPolicy |
             Self::GetProvisionedConcurrencyConfig | Self::GetResourcePolicy |
             Self::GetRuntimeManagementConfig | Self::Invoke | Self::InvokeAsync |
             Self::ListAliases | Self::ListCapacityProviders |
@@ -434,14 +434,14 @@ impl Operation {
             Self::ListVersionsByFunction | Self::PublishLayerVersion |
             Self::PublishVersion | Self::PutFunctionCodeSigningConfig |
             Self::PutFunctionConcurrency | Self::PutFunctionEventInvokeConfig |
-            Self::PutFunctionRecursionConfig | Self::PutProvisionedConcurrencyConfig |
-            Self::PutResourcePolicy | Self::PutRuntimeManagementConfig |
-            Self::RemoveLayerVersionPermission | Self::RemovePermission |
-            Self::TagResource | Self::UntagResource | Self::UpdateAlias |
-            Self::UpdateCapacityProvider | Self::UpdateCodeSigningConfig |
-            Self::UpdateEventSourceMapping | Self::UpdateFunctionCode |
-            Self::UpdateFunctionConfiguration | Self::UpdateFunctionEventInvokeConfig |
-            Self::UpdateFunctionUrlConfig
+            Self::PutFunctionRecursionConfig | Self::PutFunctionScalingConfig |
+            Self::PutProvisionedConcurrencyConfig | Self::PutResourcePolicy |
+            Self::PutRuntimeManagementConfig | Self::RemoveLayerVersionPermission |
+            Self::RemovePermission | Self::TagResource | Self::UntagResource |
+            Self::UpdateAlias | Self::UpdateCapacityProvider |
+            Self::UpdateCodeSigningConfig | Self::UpdateEventSourceMapping |
+            Self::UpdateFunctionCode | Self::UpdateFunctionConfiguration |
+            Self::UpdateFunctionEventInvokeConfig | Self::UpdateFunctionUrlConfig
         )
     }
 }

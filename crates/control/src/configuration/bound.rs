@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use firelet_api::model;
+use firelet_types::limits;
 
 use crate::error::{Error, InvalidParameter};
 use crate::quota::Quotas;
@@ -10,8 +11,14 @@ use crate::quota::Quotas;
 /// The largest `/tmp` of a function with an accelerator, in MB.
 const ACCELERATED_EPHEMERAL_STORAGE_MEGABYTES: u32 = 32_768;
 
-pub(super) fn memory(change: Option<i32>, before: u32, quotas: &Quotas) -> Result<u32, Error> {
-    let limit = quotas.memory_megabytes;
+/// `is_managed` says whether the function is on a capacity provider, which gives more than AWS's own instances.
+pub(super) fn memory(
+    change: Option<i32>,
+    before: u32,
+    quotas: &Quotas,
+    is_managed: bool,
+) -> Result<u32, Error> {
+    let limit = quotas.memory_megabytes.max(if is_managed { limits::MANAGED_MEMORY_MEGABYTES } else { 0 });
     match change.map(|change| u32::try_from(change).unwrap_or(0)) {
         None => Ok(before),
         Some(memory) if memory > limit => Err(InvalidParameter::MemorySize { limit }.into()),
@@ -19,9 +26,15 @@ pub(super) fn memory(change: Option<i32>, before: u32, quotas: &Quotas) -> Resul
     }
 }
 
-pub(super) fn timeout(change: Option<i32>, before: Duration, quotas: &Quotas) -> Result<Duration, Error> {
+pub(super) fn timeout(
+    change: Option<i32>,
+    before: Duration,
+    quotas: &Quotas,
+    is_managed: bool,
+) -> Result<Duration, Error> {
     let Some(change) = change else { return Ok(before) };
-    let seconds = at_most(change, quotas.timeout_seconds, "timeout")?;
+    let limit = quotas.timeout_seconds.max(if is_managed { limits::MANAGED_TIMEOUT_SECONDS } else { 0 });
+    let seconds = at_most(change, limit, "timeout")?;
     Ok(Duration::from_secs(seconds.into()))
 }
 

@@ -1,17 +1,13 @@
-//! What requests configure, member by member, and what of it firelet does not have yet.
+//! What requests configure, member by member.
 
 use firelet_api::model;
-
-use crate::error::Error;
 
 use super::Changes;
 
 impl Changes {
     /// What a request to create a function configures.
-    pub(crate) fn of_creation(request: &model::CreateFunctionRequest) -> Result<Self, Error> {
-        refuse("$LATEST.PUBLISHED", request.publish_to.is_some())?;
-        refuse("capacity providers", request.capacity_provider_config.is_some())?;
-        Ok(Self {
+    pub(crate) fn of_creation(request: &model::CreateFunctionRequest) -> Self {
+        Self {
             runtime: request.runtime.clone(),
             handler: request.handler.clone(),
             role: Some(request.role.clone()),
@@ -32,13 +28,13 @@ impl Changes {
             custom_runtime: request.runtime_config.clone(),
             accelerator: request.accelerator_config.clone(),
             durable: None,
-        })
+            capacity: request.capacity_provider_config.clone(),
+        }
     }
 
     /// What a request to update a function configures.
-    pub(crate) fn of_update(request: model::UpdateFunctionConfigurationRequest) -> Result<Self, Error> {
-        refuse("capacity providers", request.capacity_provider_config.is_some())?;
-        Ok(Self {
+    pub(crate) fn of_update(request: model::UpdateFunctionConfigurationRequest) -> Self {
+        Self {
             runtime: request.runtime,
             handler: request.handler,
             role: request.role,
@@ -59,10 +55,7 @@ impl Changes {
             custom_runtime: request.runtime_config,
             accelerator: request.accelerator_config,
             durable: request.durable_config,
-        })
+            capacity: request.capacity_provider_config,
+        }
     }
-}
-
-fn refuse(feature: &'static str, asked: bool) -> Result<(), Error> {
-    if asked { Err(Error::Unsupported { feature }) } else { Ok(()) }
 }

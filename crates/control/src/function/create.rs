@@ -9,7 +9,7 @@ use firelet_types::limits::FUNCTION_NAME_CHARACTERS;
 use firelet_types::{CodeSigningConfigId, FunctionName, RevisionId, Scope, Timestamp};
 
 use crate::code_signing;
-use crate::configuration::{self, Changes, clearable};
+use crate::configuration::{self, Changes, capacity, clearable};
 use crate::control::Control;
 use crate::deployment::Deployment;
 use crate::describe::{Detail, describe};
@@ -31,6 +31,7 @@ struct Creation {
     tags: BTreeMap<String, String>,
     code_signing: Option<CodeSigning>,
     publish: bool,
+    publish_to: Option<model::FunctionVersionLatestPublished>,
     revisions: [RevisionId; 2],
     now: Timestamp,
     quotas: Quotas,
@@ -56,7 +57,7 @@ impl Control {
         request: model::CreateFunctionRequest,
     ) -> Result<model::FunctionConfiguration, Error> {
         let name = new_name(scope, &request.function_name)?;
-        let changes = Changes::of_creation(&request)?;
+        let changes = Changes::of_creation(&request);
         let blank = configuration::blank(&request)?;
         let tags = request.tags.unwrap_or_default();
         tag::check(&tags)?;
@@ -83,6 +84,7 @@ impl Control {
             tags,
             code_signing,
             publish: request.publish.unwrap_or_default(),
+            publish_to: request.publish_to,
             revisions: [self.new_revision(), self.new_revision()],
             now: self.clock.now(),
             quotas: self.quotas.clone(),
@@ -120,6 +122,7 @@ fn create(entry: &mut Entry<'_>, creation: Creation) -> Result<FunctionVersion, 
     let layers = attach::attach(entry, &creation.scope, creation.layers)?;
     let definition = Definition { layers, ..creation.definition };
     attach::check_size(&definition, &creation.quotas)?;
+    capacity::attach(entry, &definition)?;
     let latest = FunctionVersion {
         scope: creation.scope,
         name: creation.name,
@@ -133,7 +136,11 @@ fn create(entry: &mut Entry<'_>, creation: Creation) -> Result<FunctionVersion, 
     entry.put(&latest)?;
     entry.set_tags(&creation.tags)?;
     entry.set_code_signing(code_signing.as_ref())?;
-    let created = if creation.publish { publish(entry, &latest, published_revision)? } else { latest };
+    let created = if creation.publish {
+        publish(entry, &latest, creation.publish_to, published_revision)?
+    } else {
+        latest
+    };
     let usage = entry.usage()?;
     if usage.functions > creation.quotas.functions {
         return Err(Error::FunctionCount { limit: creation.quotas.functions });

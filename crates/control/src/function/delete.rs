@@ -3,7 +3,7 @@
 use firelet_api::model;
 use firelet_store::Version;
 use firelet_store::function::Entry;
-use firelet_types::{Qualifier, Scope, VersionNumber};
+use firelet_types::{Qualifier, Scope};
 
 use crate::control::Control;
 use crate::error::{Conflict, Error, InvalidParameter};
@@ -47,13 +47,10 @@ impl Control {
 
 /// Refuses to delete a version that an alias names, in words that AWS's clients report:
 /// <https://github.com/zappa/Zappa/issues/960>.
-fn check_unused(entry: &Entry<'_>, version: VersionNumber) -> Result<(), Error> {
+fn check_unused(entry: &Entry<'_>, version: Version) -> Result<(), Error> {
     let aliases = entry.aliases()?;
-    let names: Vec<&str> = aliases
-        .iter()
-        .filter(|alias| alias.references(Version::Published(version)))
-        .map(|alias| alias.name.as_str())
-        .collect();
+    let names: Vec<&str> =
+        aliases.iter().filter(|alias| alias.references(version)).map(|alias| alias.name.as_str()).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -61,10 +58,11 @@ fn check_unused(entry: &Entry<'_>, version: VersionNumber) -> Result<(), Error> 
 }
 
 /// The one version to delete; none means the whole function.
-fn version_to_delete(target: &Target) -> Result<Option<VersionNumber>, Error> {
+fn version_to_delete(target: &Target) -> Result<Option<Version>, Error> {
     match &target.qualifier {
         None => Ok(None),
-        Some(Qualifier::Version(version)) => Ok(Some(*version)),
+        Some(Qualifier::LatestPublished) => Ok(Some(Version::LatestPublished)),
+        Some(Qualifier::Version(number)) => Ok(Some(Version::Published(*number))),
         Some(Qualifier::Latest) => Err(InvalidParameter::DeleteLatest.into()),
         Some(Qualifier::Name(name)) if name.starts_with('$') => Err(target.function_not_found()),
         Some(Qualifier::Name(_)) => Err(InvalidParameter::DeleteAlias.into()),

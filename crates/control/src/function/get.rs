@@ -81,6 +81,7 @@ impl Control {
         let (scope, name) = (&target.scope, target.function()?);
         let version = match &target.qualifier {
             None | Some(Qualifier::Latest) => Version::Latest,
+            Some(Qualifier::LatestPublished) => Version::LatestPublished,
             Some(Qualifier::Version(number)) => Version::Published(*number),
             Some(Qualifier::Name(alias)) => {
                 let alias = self.store.functions().alias(scope, &name, alias)?;

@@ -7,7 +7,7 @@ use firelet_store::{Definition, FunctionVersion, LastUpdate, Version};
 use firelet_types::{Qualifier, RevisionId, Scope, Timestamp};
 
 use crate::code_signing;
-use crate::configuration::{Changes, Context, architecture, clearable};
+use crate::configuration::{Changes, Context, architecture, capacity, clearable};
 use crate::control::Control;
 use crate::deployment::{Deployment, Settled};
 use crate::describe::{Detail, describe};
@@ -35,7 +35,7 @@ impl Control {
         let target = resolve(scope, &request.function_name, None)?;
         let name = target.unqualified_function()?;
         let seen = request.revision_id.clone();
-        let changes = Changes::of_update(request)?;
+        let changes = Changes::of_update(request);
         let new_layers = changes.layers.clone();
         let (revision, now) = (self.new_revision(), self.clock.now());
         let (bounds, quotas) = (scope.clone(), self.quotas.clone());
@@ -43,7 +43,9 @@ impl Control {
             let before = updatable(entry, &target, seen.as_deref())?;
             let context = Context { scope: &bounds, quotas: &quotas };
             let layers = before.definition.layers.clone();
-            let mut definition = changes.apply(before.definition, &context)?;
+            let mut definition = changes.apply(before.definition.clone(), &context)?;
+            capacity::check_kept(&before.definition, &definition)?;
+            capacity::attach(entry, &definition)?;
             if let Some(arns) = new_layers {
                 definition.layers = attach::attach(entry, &bounds, arns)?;
             }
@@ -71,9 +73,6 @@ impl Control {
     ) -> Result<model::FunctionConfiguration, Error> {
         let target = resolve(scope, &request.function_name, None)?;
         let name = target.unqualified_function()?;
-        if request.publish_to.is_some() {
-            return Err(Error::Unsupported { feature: "$LATEST.PUBLISHED" });
-        }
         let current = self.store.functions().get(scope, &name, Version::Latest)?;
         let current = current.ok_or_else(|| target.function_not_found())?;
         let deployment = Deployment::of_update(current.definition.package_type, &request)?;
@@ -114,10 +113,7 @@ impl Control {
 /// What the ARN of the answer ends with: a version that is published with its code is shown by its own ARN, unlike one
 /// that CreateFunction publishes.
 fn published_qualifier(updated: &FunctionVersion) -> Option<Qualifier> {
-    match updated.version {
-        Version::Latest => None,
-        Version::Published(number) => Some(Qualifier::Version(number)),
-    }
+    (updated.version != Version::Latest).then(|| updated.version.into())
 }
 
 /// Judges layers that a function did not have before, as its code would be.
@@ -158,7 +154,11 @@ impl Replacement {
         let after = FunctionVersion { definition, revision, last_modified: self.now, last_update, ..before };
         entry.put(&after)?;
         let publishes = self.request.publish == Some(true);
-        let answer = if publishes { publish(entry, &after, published_revision)? } else { after };
+        let answer = if publishes {
+            publish(entry, &after, self.request.publish_to, published_revision)?
+        } else {
+            after
+        };
         if entry.usage()?.code_bytes > self.quotas.code_storage_bytes {
             return Err(Error::CodeStorageExceeded);
         }

@@ -22,6 +22,7 @@ pub(super) fn find(editor: &Editor<'_>, target: &Target) -> Result<Function, Err
     let entry = editor.function(&name)?;
     let exists = match &target.qualifier {
         None | Some(Qualifier::Latest) => entry.exists(),
+        Some(Qualifier::LatestPublished) => entry.version(Version::LatestPublished)?.is_some(),
         Some(Qualifier::Version(number)) => entry.version(Version::Published(*number))?.is_some(),
         Some(Qualifier::Name(alias)) => entry.alias(alias)?.is_some(),
     };

@@ -100,15 +100,8 @@ async fn snapshots_need_a_runtime_that_has_them() {
 }
 
 #[tokio::test]
-async fn what_firelet_does_not_have_yet_is_named() {
+async fn a_missing_code_signing_configuration_is_named() {
     let world = World::new();
-    for (member, text) in
-        [(json!({ "PublishTo": "LATEST_PUBLISHED" }), "firelet does not support $LATEST.PUBLISHED yet.")]
-    {
-        let mut creation = member;
-        creation["FunctionName"] = json!("echo");
-        check_error(world.create(creation).await, "Unsupported", text);
-    }
     let arn = "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-00000000000000000";
     let text = format!(
         "The code signing configuration cannot be found. Check that the provided configuration is not deleted: {arn}."

@@ -103,6 +103,8 @@ impl Delivery {
             | Error::NotFound(_)
             | Error::NotActive(_) => Ok(Outcome::Setback),
             Error::InvalidPayload(_)
+            | Error::Unpublished
+            | Error::NoPublishedVersion
             | Error::TenantMissing
             | Error::TenantUnexpected
             | Error::DurableUnqualified
@@ -188,6 +190,7 @@ impl Delivery {
         let (scope, function) = (&event.scope, &event.function);
         let version = match &event.qualifier {
             None | Some(Qualifier::Latest) => Version::Latest,
+            Some(Qualifier::LatestPublished) => Version::LatestPublished,
             Some(Qualifier::Version(number)) => Version::Published(*number),
             Some(Qualifier::Name(alias)) => match self.store.functions().alias(scope, function, alias)? {
                 Some(alias) => alias.version,

@@ -62,6 +62,16 @@ pub(super) fn versions(
     decode_versions(&mut statement, params![arn.to_string(), row_count(limit)], step)
 }
 
+/// How many published versions are on a provider.
+pub(super) fn count_published(connection: &Connection, arn: &CapacityProviderArn) -> Result<u64, Error> {
+    let step = "count the versions on a capacity provider";
+    connection
+        .prepare_cached("SELECT count(*) FROM version WHERE capacity_provider = ?1 AND number <> 0")
+        .map_err(Error::database(step))?
+        .query_row([arn.to_string()], |row| row.get(0))
+        .map_err(Error::database(step))
+}
+
 pub(super) fn put(connection: &Connection, scope: &Scope, provider: &CapacityProvider) -> Result<(), Error> {
     let definition = serde_json::to_string(&provider.definition).map_err(Error::corrupt(RECORD))?;
     let values = params![

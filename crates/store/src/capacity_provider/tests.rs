@@ -2,8 +2,9 @@ use firelet_types::Region;
 
 use super::definition::{PropagatedTags, Propagation, Scaling, ScalingMode, Target};
 use super::*;
-use crate::function::tests::scope;
-use crate::{Options, Store};
+use crate::definition::Capacity;
+use crate::function::tests::{record, scope};
+use crate::{FunctionVersion, Options, Store};
 
 fn open(folder: &tempfile::TempDir) -> Store {
     Store::open(&Options { data_directory: folder.path().join("data") }).unwrap()
@@ -80,4 +81,54 @@ async fn lists_are_in_order_of_names_and_by_state() {
     assert_eq!(names, ["b", "d"]);
     let count = store.capacity_providers().update(&scope(), |editor| editor.count()).await.unwrap();
     assert_eq!(count, 4);
+}
+
+/// Stores a version of a function on a provider.
+async fn put_version(store: &Store, name: &str, version: Version, provider: &str) {
+    let mut record = record(name, version, 1);
+    let provider = CapacityProviderArn { scope: scope(), name: provider.parse().unwrap() };
+    record.definition.capacity =
+        Some(Capacity { provider, concurrency: Some(4), gibibytes_per_cpu: Some(2.5) });
+    let (scope, name) = (record.scope.clone(), record.name.clone());
+    let stored: FunctionVersion = record.clone();
+    let put = move |entry: &mut Entry<'_>| -> Result<(), Error> { entry.put(&stored) };
+    store.functions().update(&scope, &name, put).await.unwrap();
+    assert_eq!(store.functions().get(&scope, &name, version).unwrap().as_deref(), Some(&record));
+}
+
+#[tokio::test]
+async fn published_versions_are_counted_and_listed_by_provider() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let pool = provider("pool", CapacityProviderState::Active);
+    put_version(&store, "b", Version::Latest, "pool").await;
+    put_version(&store, "b", Version::Published(1), "pool").await;
+    put_version(&store, "b", Version::Published(2), "other").await;
+    put_version(&store, "a", Version::Published(1), "pool").await;
+    put_version(&store, "a", Version::LatestPublished, "pool").await;
+    let list = |after, limit| {
+        let found = store.capacity_providers().versions(&pool.arn(), after, limit).unwrap();
+        let names = found.iter().map(|found| found.arn(&scope()).to_string()[47..].to_owned()).collect();
+        (names, found.last().map(|last| last.place.to_string().parse().unwrap()))
+    };
+    let (first, place): (Vec<String>, Option<ProvidedPlace>) = list(None, 2);
+    assert_eq!(first, ["b:1", "a:$LATEST.PUBLISHED"]);
+    assert_eq!(list(place, 2).0, ["a:1"]);
+    let arn = pool.arn();
+    let count = move |entry: &mut Entry<'_>| entry.versions_on(&arn);
+    assert_eq!(
+        store.functions().update::<_, Error, _>(&scope(), &"a".parse().unwrap(), count).await.unwrap(),
+        3
+    );
+    let name = pool.name.clone();
+    let all = move |editor: &mut CapacityProviderEditor<'_>| editor.versions(&name, 10);
+    assert_eq!(store.capacity_providers().update::<_, Error, _>(&scope(), all).await.unwrap().len(), 4);
+}
+
+#[test]
+fn places_read_back() {
+    for (text, is_place) in [("1:0", true), ("7:-1", true), ("7", false), ("a:1", false), ("1:", false)] {
+        let found = text.parse::<ProvidedPlace>().ok().map(|place| place.to_string());
+        assert_eq!(found.as_deref(), is_place.then_some(text));
+    }
 }

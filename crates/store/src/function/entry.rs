@@ -107,12 +107,13 @@ impl<'a> Entry<'a> {
         let code = &record.definition.code;
         self.execute(
             "INSERT INTO version (function, number, revision, last_modified, status, unsettled, definition,
-                 code_sha256, code_bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                 code_sha256, code_bytes, capacity_provider)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT (function, number) DO UPDATE SET revision = excluded.revision,
                  last_modified = excluded.last_modified, status = excluded.status,
                  unsettled = excluded.unsettled, definition = excluded.definition,
-                 code_sha256 = excluded.code_sha256, code_bytes = excluded.code_bytes",
+                 code_sha256 = excluded.code_sha256, code_bytes = excluded.code_bytes,
+                 capacity_provider = excluded.capacity_provider",
             params![
                 function,
                 number,
@@ -123,6 +124,7 @@ impl<'a> Entry<'a> {
                 definition,
                 code.sha256.hex(),
                 i64::try_from(code.size_bytes).unwrap_or(i64::MAX),
+                record.definition.capacity.as_ref().map(|capacity| capacity.provider.to_string()),
             ],
         )?;
         self.execute(
@@ -165,16 +167,20 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    /// Deletes one version with its policy and configurations; without effect if there is none of that number.
+    /// Deletes a published version with its policy and configurations; without effect if there is none.
     ///
     /// # Errors
     /// When the database refuses it.
-    pub fn delete_version(&mut self, version: VersionNumber) -> Result<(), Error> {
+    pub fn delete_version(&mut self, version: Version) -> Result<(), Error> {
         let Some(function) = self.function.as_ref().map(|function| function.id) else { return Ok(()) };
-        self.set_policy(&PolicyResource::Version(version), None)?;
-        self.delete_event_invoke_config(&Qualifier::Version(version))?;
-        self.delete_provisioned_concurrency(&Qualifier::Version(version))?;
-        let number = row::number(Version::Published(version));
+        match version {
+            Version::Latest => return Ok(()),
+            Version::LatestPublished => self.set_policy(&PolicyResource::LatestPublished, None)?,
+            Version::Published(number) => self.set_policy(&PolicyResource::Version(number), None)?,
+        }
+        self.delete_event_invoke_config(&Qualifier::from(version))?;
+        self.delete_provisioned_concurrency(&Qualifier::from(version))?;
+        let number = row::number(version);
         self.execute("DELETE FROM version WHERE function = ?1 AND number = ?2", params![function, number])
     }
 

@@ -13,6 +13,8 @@ use super::{Functions, row};
 pub enum PolicyResource {
     /// The function itself, called by its bare name.
     Function,
+    /// `$LATEST.PUBLISHED`.
+    LatestPublished,
     /// A published version.
     Version(VersionNumber),
     /// An alias.
@@ -24,6 +26,7 @@ impl PolicyResource {
     fn key(&self) -> String {
         match self {
             Self::Function => String::new(),
+            Self::LatestPublished => "$LATEST.PUBLISHED".to_owned(),
             Self::Version(number) => number.to_string(),
             Self::Alias(name) => name.clone(),
         }

@@ -61,7 +61,7 @@ pub enum AllocationStatus {
 }
 
 /// A version of a function with what is provisioned for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProvisionedVersion {
     /// The version.
     pub function: FunctionVersion,

@@ -16,6 +16,9 @@ pub(super) const COLUMNS: &str = "account, region, name, number, revision, last_
 /// The number in the database for `$LATEST`.
 const LATEST: i64 = 0;
 
+/// The number in the database for `$LATEST.PUBLISHED`.
+const LATEST_PUBLISHED: i64 = -1;
+
 /// The JSON of the column `status`.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Status {
@@ -38,12 +41,14 @@ pub(crate) struct FunctionRow {
 pub(crate) fn number(version: Version) -> i64 {
     match version {
         Version::Latest => LATEST,
+        Version::LatestPublished => LATEST_PUBLISHED,
         Version::Published(number) => i64::try_from(number).unwrap_or(i64::MAX),
     }
 }
 
 pub(crate) fn version(number: i64) -> Version {
     match u64::try_from(number) {
+        _ if number == LATEST_PUBLISHED => Version::LatestPublished,
         Ok(number) if number > 0 => Version::Published(number),
         _ => Version::Latest,
     }

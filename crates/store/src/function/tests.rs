@@ -43,6 +43,7 @@ pub(crate) fn record(name: &str, version: Version, code_bytes: u64) -> FunctionV
             kms_key: None,
             package_kms_key: None,
             snap_start: SnapStart::None,
+            capacity: None,
             tenancy: Tenancy::Shared,
             durability: None,
             image: None,
@@ -179,7 +180,11 @@ async fn totals_follow_every_change() {
     put(&store, &record("a", Version::Latest, 100)).await;
     check(2, 115);
     let name = "a".parse().unwrap();
-    store.functions().update(&scope(), &name, |entry| entry.delete_version(1)).await.unwrap();
+    store
+        .functions()
+        .update(&scope(), &name, |entry| entry.delete_version(Version::Published(1)))
+        .await
+        .unwrap();
     check(2, 105);
     store.functions().update(&scope(), &name, |entry| entry.delete()).await.unwrap();
     check(1, 5);
@@ -193,7 +198,7 @@ async fn numbers_of_versions_are_not_used_again() {
     put(&store, &record("a", Version::Published(1), 10)).await;
     let name = "a".parse().unwrap();
     let last = |entry: &mut Entry<'_>| -> Result<_, Error> {
-        entry.delete_version(1)?;
+        entry.delete_version(Version::Published(1))?;
         Ok(entry.last_published())
     };
     assert_eq!(store.functions().update(&scope(), &name, last).await.unwrap(), 1);
@@ -276,7 +281,11 @@ async fn settings_are_kept_by_function_and_by_version() {
     assert_eq!(store.functions().runtime_update(&scope(), &name, latest).unwrap(), Some(manual));
     let found = store.functions().runtime_update(&scope(), &name, first).unwrap();
     assert_eq!(found, Some(RuntimeUpdate::FunctionUpdate));
-    store.functions().update(&scope(), &name, |entry| entry.delete_version(1)).await.unwrap();
+    store
+        .functions()
+        .update(&scope(), &name, |entry| entry.delete_version(Version::Published(1)))
+        .await
+        .unwrap();
     assert_eq!(store.functions().runtime_update(&scope(), &name, first).unwrap(), None);
 }
 
@@ -411,7 +420,7 @@ async fn what_is_provisioned_is_set_aside_unless_the_function_reserves() {
     assert_eq!(set_aside(&store), 17);
     change(&store, "echo", |entry| entry.delete_alias("live")).await;
     assert_eq!(set_aside(&store), 12);
-    change(&store, "echo", |entry| entry.delete_version(2)).await;
+    change(&store, "echo", |entry| entry.delete_version(Version::Published(2))).await;
     assert_eq!(set_aside(&store), 11);
     change(&store, "other", |entry| entry.delete()).await;
     assert_eq!(set_aside(&store), 0);
