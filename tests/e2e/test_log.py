@@ -1,5 +1,6 @@
 """The lines that an invocation leaves."""
 
+import json
 import re
 import threading
 
@@ -125,9 +126,10 @@ def test_what_is_printed_between_invocations_is_logged(server, world):
         "def handler(event, context):\n    threading.Timer(0.3, later).start()\n    return 1\n"
     )
     name = world.deploy(packages.python(source))
-    world.invoke(name)
 
     def printed():
+        # A function that stands still meanwhile prints when it goes on.
+        world.invoke(name)
         return run_firelet("logs", name, endpoint=server.endpoint, check=True).stdout
 
     wait_for(lambda: "later" in printed(), "the line of the function's thread is there")
@@ -150,3 +152,24 @@ def test_logs_survive_a_restart(make_server):
     second = world.invoke(name).request_id
     printed = run_firelet("logs", name, endpoint=server.endpoint, check=True).stdout
     assert re.findall(rf"START RequestId: ({UUID})", printed) == [first, second]
+
+
+@pytest.mark.parametrize(
+    "level, expected",
+    [
+        ("DEBUG", ["platform.start", None, "platform.runtimeDone", "platform.report"]),
+        ("INFO", ["platform.start", None, "platform.report"]),
+        ("WARN", [None]),
+    ],
+)
+def test_lines_of_the_platform_are_json_where_functions_log_json(world, level, expected):
+    code = packages.python("import logging\ndef handler(event, context): logging.getLogger().error('mine')")
+    name = world.deploy(code, LoggingConfig={"LogFormat": "JSON", "SystemLogLevel": level})
+    answer = world.invoke(name, tail=True)
+    lines = [json.loads(line) for line in answer.log.splitlines()]
+    assert [line.get("type") for line in lines] == expected
+    for line in lines:
+        if line.get("type") == "platform.report":
+            assert line["record"]["requestId"] == answer.request_id
+            assert line["record"]["status"] == "success"
+            assert line["record"]["metrics"]["initDurationMs"] > 0

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use firelet_runtime::{
-    Catalogue, Environment, Function, InitFailure, InitPhase, InitializationType, StartError, start,
+    Catalogue, Environment, Function, InitFailure, InitPhase, InitializationType, JsonLogging, StartError,
+    start,
 };
 use firelet_store::definition::LogFormat;
 use firelet_store::{FunctionVersion, Store, Version};
@@ -420,9 +421,11 @@ impl Maker {
         let code = self.code.directory(&definition.code.sha256).await.map_err(LeaseError::Code)?;
         let layers: Vec<_> = definition.layers.iter().map(|layer| layer.code.sha256).collect();
         let layers = self.code.merged(&layers).await.map_err(LeaseError::Code)?;
-        let json_log_level = match &definition.logging.format {
+        let json_logging = match definition.logging.format.clone() {
             LogFormat::Text => None,
-            LogFormat::Json { application_level, .. } => Some(application_level.clone()),
+            LogFormat::Json { application_level, system_level } => {
+                Some(JsonLogging { application_level, system_level })
+            }
         };
         Ok(Function {
             scope: version.scope.clone(),
@@ -441,7 +444,7 @@ impl Maker {
                 .group
                 .clone()
                 .unwrap_or_else(|| format!("/aws/lambda/{}", version.name)),
-            json_log_level,
+            json_logging,
             initialization,
         })
     }

@@ -80,8 +80,8 @@ pub struct Function {
     pub variables: BTreeMap<String, String>,
     /// The log group's name.
     pub log_group: String,
-    /// The application log level, where logs are written as JSON.
-    pub json_log_level: Option<String>,
+    /// What is logged, where logs are written as JSON.
+    pub json_logging: Option<JsonLogging>,
     /// Why its environment is made.
     pub initialization: InitializationType,
 }
@@ -96,13 +96,22 @@ pub enum InitializationType {
 }
 
 impl InitializationType {
-    /// The value of `AWS_LAMBDA_INITIALIZATION_TYPE`.
+    /// The value of `AWS_LAMBDA_INITIALIZATION_TYPE`, and the name in logs.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::OnDemand => "on-demand",
             Self::ProvisionedConcurrency => "provisioned-concurrency",
         }
     }
+}
+
+/// What is logged of a function whose logs are written as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonLogging {
+    /// The least level of the function's own lines: `INFO`.
+    pub application_level: String,
+    /// The least level of the platform's lines about the function: `INFO`.
+    pub system_level: String,
 }
 
 /// The answer to one invocation.
@@ -372,7 +381,7 @@ pub(crate) mod tests {
             timeout: Duration::from_secs(3),
             variables: BTreeMap::new(),
             log_group: "/aws/lambda/f".into(),
-            json_log_level: None,
+            json_logging: None,
             initialization: InitializationType::OnDemand,
         }
     }

@@ -18,8 +18,8 @@ mod variables;
 pub use bootstrap::Bootstraps;
 pub use catalogue::{Catalogue, Interpreter};
 pub use environment::{
-    Environment, Function, InitFailed, InitFailure, InitPhase, InitializationType, Options, Outcome,
-    Readiness, Running, StartError, Starting, start,
+    Environment, Function, InitFailed, InitFailure, InitPhase, InitializationType, JsonLogging, Options,
+    Outcome, Readiness, Running, StartError, Starting, start,
 };
 pub use sandboxes::Sandboxes;
 pub use state::{Invocation, Undelivered};

@@ -238,6 +238,9 @@ impl Collector {
     }
 
     fn write(&mut self, lines: Bytes) {
+        if lines.is_empty() {
+            return;
+        }
         self.tail.push(&lines);
         self.stream.write(self.clock.now(), lines);
     }

@@ -41,9 +41,9 @@ pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str
     variables.set("LAMBDA_TASK_ROOT", "/var/task");
     variables.set("LAMBDA_RUNTIME_DIR", "/var/runtime");
     variables.set("_HANDLER", &until_nul(&function.handler));
-    if let Some(level) = &function.json_log_level {
+    if let Some(json) = &function.json_logging {
         variables.set("AWS_LAMBDA_LOG_FORMAT", "JSON");
-        variables.set("AWS_LAMBDA_LOG_LEVEL", level);
+        variables.set("AWS_LAMBDA_LOG_LEVEL", &json.application_level);
     }
     if family != Family::Custom {
         variables.set("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{}", function.interpreter.runtime));

@@ -10,7 +10,7 @@ use super::guest::KILLED;
 use super::log::Log;
 use super::{Environment, InitializationType, Outcome};
 use crate::failure::{ExitReason, Failure};
-use crate::platform_log::{self, Status};
+use crate::platform_log::Status;
 use crate::state::InitEnd;
 
 /// Why the Init phase did not succeed.
@@ -61,14 +61,11 @@ impl Starting {
 }
 
 impl Environment {
-    /// Takes down how long Init took. Its first invocation reports that, unless it is made ahead of them: then the log
-    /// tells at once.
+    /// Takes down how long Init took. Its first invocation reports that, unless it is made ahead of them.
     fn initialised(&self, duration: Duration, phase: InitPhase) {
+        self.log.init_done(duration, phase);
         match (self.initialization, phase) {
-            (InitializationType::ProvisionedConcurrency, _) => {
-                let report = platform_log::init_report(duration, phase.name(), &Status::Success);
-                self.log.output.platform(report);
-            }
+            (InitializationType::ProvisionedConcurrency, _) => {}
             (InitializationType::OnDemand, InitPhase::Init) => *self.init.lock() = Some(duration),
             (InitializationType::OnDemand, InitPhase::Invoke) => *self.spent.lock() = duration,
         }
@@ -85,7 +82,7 @@ pub enum InitPhase {
 }
 
 impl InitPhase {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Init => "init",
             Self::Invoke => "invoke",
@@ -117,7 +114,7 @@ impl InitFailed {
         log: Log,
         peak_memory_bytes: u64,
     ) -> Self {
-        log.output.end(platform_log::init_report(duration, phase.name(), &failure.status()));
+        log.init_failed(duration, phase, &failure.status());
         Self { failure, duration, log, peak_memory_bytes }
     }
 

@@ -98,7 +98,7 @@ pub async fn start(
         Ok(sandbox) => sandbox,
         Err(firelet_sandbox::Error::Execute { program, source }) => {
             let output = Output::without_guest(stream, Arc::clone(&options.clock));
-            let log = Log::new(output, function);
+            let log = Log::new(output, Arc::clone(&options.clock), function);
             log.init_start(function);
             let failure = InitFailure::Entrypoint(entrypoint_problem(function, &program, &source));
             return Err(StartError::Entrypoint(InitFailed::new(
@@ -129,7 +129,7 @@ pub async fn start(
 
     let (end_sender, end) = oneshot::channel();
     let state = Arc::new(Mutex::new(State::new(end_sender)));
-    let log = Log::new(output, function);
+    let log = Log::new(output, Arc::clone(&options.clock), function);
     log.init_start(function);
     let last_peak = Arc::new(AtomicU64::new(0));
     let guest = Guest {
