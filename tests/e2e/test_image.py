@@ -3,6 +3,7 @@
 import pytest
 
 from support import packages
+from support.waiting import wait_for
 from support.world import ROLE, World, refusal
 
 REPOSITORY = "000000000000.dkr.ecr.us-east-1.amazonaws.com/echo"
@@ -65,6 +66,20 @@ def test_nothing_runs_an_image(world, create, invocation_type):
         error = refusal(world.client.invoke, FunctionName=qualified, InvocationType=invocation_type)
         assert (error.status, error.code) == (501, "NotImplemented")
         assert error.message == "firelet does not run functions from container images yet."
+
+
+def test_no_concurrency_is_provisioned_for_an_image(world, create):
+    name = create(Publish=True)["FunctionName"]
+    world.await_active(f"{name}:1")
+    version = {"FunctionName": name, "Qualifier": "1"}
+    world.client.put_provisioned_concurrency_config(**version, ProvisionedConcurrentExecutions=1)
+
+    def failed():
+        answer = world.client.get_provisioned_concurrency_config(**version)
+        reason = "firelet does not run functions from container images yet."
+        return (answer["Status"], answer.get("StatusReason")) == ("FAILED", reason)
+
+    wait_for(failed, "it is known that nothing can be provisioned")
 
 
 def test_images_and_zips_are_not_mixed(world, create):

@@ -218,6 +218,7 @@ fn from_lease(error: &InvokeError, source: &LeaseError) -> ApiError {
                 "Lambda could not unzip the deployment package.",
             )
         }
+        LeaseError::Image => ApiError::new(ErrorKind::NotImplemented, source.to_string()),
         LeaseError::Stopped => internal(),
         LeaseError::Init(_) | LeaseError::Runtime(_) | LeaseError::Code(_) | LeaseError::Start(_) => {
             log("an invocation", error);

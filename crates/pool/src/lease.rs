@@ -20,6 +20,9 @@ pub enum LeaseError {
     /// The code could not be made ready.
     #[error("cannot make the code ready")]
     Code(#[source] CodeError),
+    /// The function is a container image.
+    #[error("firelet does not run functions from container images yet.")]
+    Image,
     /// No program on this host serves the function's runtime.
     #[error(transparent)]
     Runtime(catalogue::Error),

@@ -218,6 +218,7 @@ impl Drop for Creation {
 fn reason(error: &LeaseError) -> String {
     match error {
         LeaseError::Init(_) => INIT_FAILURE.to_owned(),
+        LeaseError::Image => error.to_string(),
         LeaseError::Runtime(error) => error.to_string(),
         LeaseError::Code(_) | LeaseError::Start(_) | LeaseError::Overloaded | LeaseError::Stopped => {
             SERVER_FAILURE.to_owned()

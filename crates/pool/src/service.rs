@@ -416,6 +416,9 @@ impl Maker {
         initialization: InitializationType,
     ) -> Result<Function, LeaseError> {
         let definition = &version.definition;
+        if definition.image.is_some() {
+            return Err(LeaseError::Image);
+        }
         let runtime = definition.runtime.as_deref().unwrap_or_default();
         let interpreter = self.catalogue.interpreter(runtime).await.map_err(LeaseError::Runtime)?;
         let code = self.code.directory(&definition.code.sha256).await.map_err(LeaseError::Code)?;

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::digest::CodeSha256;
 
+/// Characters before tag and digest.
+const REPOSITORY_CHARACTERS: usize = 255;
 const TAG_CHARACTERS: usize = 128;
 const DIGEST_PREFIX: &str = "sha256:";
 
@@ -61,7 +63,11 @@ fn parse(text: &str) -> Option<ImageUri> {
         Some(_) => return None,
         None => tagged.len(),
     };
-    is_repository(&tagged[..repository]).then(|| ImageUri { text: text.to_owned(), repository, digest })
+    (repository <= REPOSITORY_CHARACTERS && is_repository(&tagged[..repository])).then(|| ImageUri {
+        text: text.to_owned(),
+        repository,
+        digest,
+    })
 }
 
 fn is_tag(text: &str) -> bool {
@@ -124,7 +130,10 @@ mod tests {
     #[test]
     fn images_are_found_by_path_tag_and_digest() {
         let in_registry = "000000000000.dkr.ecr.us-east-1.amazonaws.com/a/b";
+        let (longest, too_long) = ("a".repeat(255), "a".repeat(256));
         for (text, repository) in [
+            (&*longest, Some(&*longest)),
+            (&too_long, None),
             ("image", Some("image")),
             ("image:latest", Some("image")),
             ("localhost:5000/a/b-c.d:v1.0_x", Some("localhost:5000/a/b-c.d")),
