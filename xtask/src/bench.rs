@@ -6,6 +6,7 @@
 mod bare;
 mod client;
 mod cold;
+mod control;
 mod echo;
 mod figure;
 mod firelet;
@@ -63,6 +64,8 @@ enum Topic {
     Warm,
     /// The first invocation of new functions.
     Cold,
+    /// Calls of the control plane with many functions stored.
+    Control,
     /// The server's start-up time, idle memory and size.
     Start,
 }
@@ -76,14 +79,28 @@ pub(crate) struct Effort {
     /// How long a round with many in flight takes.
     period: Duration,
     cold_starts: usize,
+    /// Functions in the store that is called many.
+    stored_functions: usize,
     server_starts: usize,
 }
 
-const THOROUGH: Effort =
-    Effort { rounds: 3, samples: 5_000, period: Duration::from_secs(3), cold_starts: 20, server_starts: 11 };
+const THOROUGH: Effort = Effort {
+    rounds: 3,
+    samples: 5_000,
+    period: Duration::from_secs(3),
+    cold_starts: 20,
+    stored_functions: 10_000,
+    server_starts: 11,
+};
 
-const QUICK: Effort =
-    Effort { rounds: 1, samples: 1_000, period: Duration::from_secs(1), cold_starts: 5, server_starts: 3 };
+const QUICK: Effort = Effort {
+    rounds: 1,
+    samples: 1_000,
+    period: Duration::from_secs(1),
+    cold_starts: 5,
+    stored_functions: 1_000,
+    server_starts: 3,
+};
 
 /// The echo servers.
 pub(crate) struct Floors {
@@ -174,6 +191,11 @@ impl Bench {
         }
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the client")?;
+        if topic == Topic::Control {
+            let python = self.languages.iter().find(|language| language.name == PYTHON);
+            let python = python.context("there is no Python function")?;
+            return runtime.block_on(control::measure(&self.binary, python, self.effort));
+        }
         let server = Server::start(&self.binary)?;
         let measured = runtime.block_on(async {
             match topic {
@@ -192,6 +214,9 @@ impl Topic {
                 "Warm invocations, beside a bare hyper echo server on other processors than the client's"
             }
             Self::Cold => "Cold starts, beside a bare start of the same program",
+            Self::Control => {
+                "The control plane with many functions stored, beside the same calls with a hundred"
+            }
             Self::Start => "The server, beside a bare start of its binary and the echo server's memory",
         }
     }
@@ -209,6 +234,7 @@ fn rust_function(root: &Path) -> anyhow::Result<PathBuf> {
 }
 
 const RUST: &str = "rust-hello";
+const PYTHON: &str = "Python";
 
 fn write(path: &Path, machine: &Machine, figures: &[Figure], problems: &[String]) -> anyhow::Result<()> {
     let figures: Vec<_> = figures.iter().map(Figure::to_json).collect();

@@ -1,9 +1,12 @@
-//! Load: the same request again and again over a fixed number of connections, and how long each answer took.
+//! Load: the same request again and again, or each of many once, over a fixed number of connections, and how long each
+//! answer took.
 //!
 //! Runs on the calling thread alone.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -34,14 +37,37 @@ pub(crate) struct Round {
 
 /// Drives `aim` over `connections` at once, each until `until`.
 pub(crate) async fn drive(aim: &Aim, connections: usize, until: Until) -> anyhow::Result<Round> {
+    gather(aim.address, connections, |connection| repeat(connection, Arc::clone(&aim.request), until)).await
+}
+
+/// Sends each of `requests` once, over `connections` at once.
+pub(crate) async fn drive_each(
+    address: SocketAddr,
+    requests: Vec<Vec<u8>>,
+    connections: usize,
+) -> anyhow::Result<Round> {
+    let (requests, next): (Arc<[Vec<u8>]>, _) = (requests.into(), Arc::new(AtomicUsize::new(0)));
+    gather(address, connections, |connection| take(connection, Arc::clone(&requests), Arc::clone(&next)))
+        .await
+}
+
+/// Runs `work` on each of so many connections; what all of them showed.
+async fn gather<Work>(
+    address: SocketAddr,
+    connections: usize,
+    work: impl Fn(Connection) -> Work,
+) -> anyhow::Result<Round>
+where
+    Work: Future<Output = anyhow::Result<Vec<Duration>>> + Send + 'static,
+{
     let mut open = Vec::new();
     for _ in 0..connections {
-        open.push(Connection::open(aim.address).await?);
+        open.push(Connection::open(address).await?);
     }
     let started = Instant::now();
     let mut workers = JoinSet::new();
     for connection in open {
-        workers.spawn(repeat(connection, Arc::clone(&aim.request), until));
+        workers.spawn(work(connection));
     }
     let mut latencies = Vec::new();
     while let Some(worker) = workers.join_next().await {
@@ -73,6 +99,20 @@ async fn repeat(
     Ok(latencies)
 }
 
-fn count(samples: usize) -> f64 {
+async fn take(
+    mut connection: Connection,
+    requests: Arc<[Vec<u8>]>,
+    next: Arc<AtomicUsize>,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut latencies = Vec::new();
+    while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let sent = Instant::now();
+        connection.exchange(request).await?.check()?;
+        latencies.push(sent.elapsed());
+    }
+    Ok(latencies)
+}
+
+pub(crate) fn count(samples: usize) -> f64 {
     f64::from(u32::try_from(samples).unwrap_or(u32::MAX))
 }
