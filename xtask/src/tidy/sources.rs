@@ -14,7 +14,7 @@ struct Source<'a> {
 
 type Rule = fn(&Source<'_>) -> Vec<String>;
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     rust_files_say_what_they_are_for,
     modules_have_no_mod_rs,
     unsafe_stays_in_the_sandbox,
@@ -24,6 +24,7 @@ const RULES: [Rule; 9] = [
     no_test_is_ignored_or_named_test,
     lock_files_name_no_registry,
     text_is_clean,
+    no_merge_is_left_half_done,
 ];
 
 /// Words that only some folders may use: the word, who may, and why the others may not.
@@ -166,6 +167,11 @@ fn text_is_clean(source: &Source<'_>) -> Vec<String> {
     faults
 }
 
+fn no_merge_is_left_half_done(source: &Source<'_>) -> Vec<String> {
+    let is_mark = |line: &str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+    source.lines(is_mark, "a merge left both sides here: keep what is right")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,6 +220,14 @@ mod tests {
             "//! A.\n// TODO: more\n",
             &["crates/pool/src/a.rs:2: needs an issue: `TODO(#123)`"],
         );
+    }
+
+    #[test]
+    fn a_half_done_merge_is_a_fault() {
+        let fault = "a merge left both sides here: keep what is right";
+        let text = "a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> topic\n";
+        let faults = [2, 6].map(|line| format!("tests/rows.txt:{line}: {fault}"));
+        check("tests/rows.txt", text, &faults.each_ref().map(String::as_str));
     }
 
     #[test]
