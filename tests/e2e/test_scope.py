@@ -23,6 +23,7 @@ VALUES = {
     "LayerName": "layer",
     "Name": "alias",
     "Principal": "s3.amazonaws.com",
+    "Qualifier": "1",
     "Role": ROLE,
 }
 # Members that are not required, without which an operation refuses a request before it looks at the name.
@@ -30,11 +31,7 @@ FURTHER = {
     "AddLayerVersionPermission": {"Action": "lambda:GetLayerVersion", "Principal": "*"},
     "CreateEventSourceMapping": {"EventSourceArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:queue"},
     "CreateFunction": {"Code": {"ZipFile": HELLO}, "Runtime": "python3.11", "Handler": "app.handler"},
-    "DeleteProvisionedConcurrencyConfig": {"Qualifier": "1"},
-    "GetProvisionedConcurrencyConfig": {"Qualifier": "1"},
     "PutFunctionEventInvokeConfig": {"MaximumRetryAttempts": 1},
-    "PutFunctionScalingConfig": {"Qualifier": "1"},
-    "PutProvisionedConcurrencyConfig": {"Qualifier": "1"},
     "UpdateFunctionCode": {"ZipFile": HELLO},
     "UpdateFunctionEventInvokeConfig": {"MaximumRetryAttempts": 1},
 }

@@ -561,6 +561,9 @@ class ProvisionedConcurrency(Resource):
     def create(self):
         wanted = self.config["provisioned_concurrent_executions"]
         self.client.put_provisioned_concurrency_config(**self.name(), ProvisionedConcurrentExecutions=wanted)
+        self.await_ready()
+
+    def await_ready(self):
         get = self.client.get_provisioned_concurrency_config
         wait_for(lambda: get(**self.name())["Status"] == "READY", "the environments are there")
 
