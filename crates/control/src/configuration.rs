@@ -108,7 +108,7 @@ impl Changes {
             environment,
             logging: logging::merge(self.logging, definition.logging)?,
             tracing: tracing(self.tracing.as_ref(), definition.tracing),
-            network: self.vpc.map(network::parse).or(definition.network),
+            network: self.vpc.map(network::parse).transpose()?.or(definition.network),
             dead_letter_target: clearable(
                 self.dead_letter.map(|config| config.target_arn.unwrap_or_default()),
                 definition.dead_letter_target,

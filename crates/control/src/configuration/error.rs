@@ -3,6 +3,9 @@
 /// `InvalidParameterValueException`: what about a configuration stands against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {
+    /// Subnets without security groups, or the other way round.
+    #[error("SubnetIds and SecurityIds must coexist or be both empty list.")]
+    HalfNetwork,
     /// No snapshots are made of such functions.
     #[error("{what} is not supported for SnapStart enabled functions.")]
     SnapStart {

@@ -3,12 +3,18 @@
 use firelet_api::model;
 use firelet_store::definition::Network;
 
-pub(super) fn parse(change: model::VpcConfig) -> Network {
-    Network {
+use super::ConfigurationError;
+
+pub(super) fn parse(change: model::VpcConfig) -> Result<Network, ConfigurationError> {
+    let network = Network {
         subnets: change.subnet_ids.unwrap_or_default(),
         security_groups: change.security_group_ids.unwrap_or_default(),
         ipv6_allowed: change.ipv6_allowed_for_dual_stack.unwrap_or_default(),
+    };
+    if network.subnets.is_empty() != network.security_groups.is_empty() {
+        return Err(ConfigurationError::HalfNetwork);
     }
+    Ok(network)
 }
 
 /// Whether there is a network to be in: one that was left stays, with empty lists.
