@@ -232,6 +232,12 @@ def test_import_errors_have_no_request(world):
     assert payload["requestId"] == ""
 
 
+def test_a_failed_init_shows_its_log_only_when_asked(world):
+    name = world.deploy(packages.python("raise ValueError('no')"))
+    assert world.invoke(name).log is None
+    assert "REPORT RequestId" in world.invoke(name, tail=True).log
+
+
 @pytest.mark.parametrize(
     ("body", "timeout"),
     [("os._exit(1)", 30), ("time.sleep(30)", 1), ("x = b'x' * (400 << 20)", 30)],

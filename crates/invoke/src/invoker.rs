@@ -445,7 +445,8 @@ impl Attempt {
             payload: outcome.payload,
             is_error: outcome.is_error,
             executed_version: self.function.version.to_string(),
-            log_tail: outcome.log_tail,
+            // That of a failed Init phase comes whether or not it was asked for.
+            log_tail: outcome.log_tail.filter(|_| self.invocation.wants_log_tail),
             trace_id: self.invocation.trace_id.clone().unwrap_or_default(),
         }
     }
