@@ -36,6 +36,13 @@ def test_invoke_reads_a_file(server, echo, tmp_path):
     assert json.loads(ended.stdout) == {"from": "file"}
 
 
+def test_invoke_names_a_tenant(server, world):
+    source = packages.python("def handler(event, context):\n    return context.tenant_id\n")
+    name = world.deploy(source, TenancyConfig={"TenantIsolationMode": "PER_TENANT"})
+    done = run_firelet("invoke", name, "--tenant-id", "blue", endpoint=server.endpoint, check=True)
+    assert done.stdout == '"blue"\n'
+
+
 def test_a_failed_function_is_a_failed_command(server, echo):
     ended = run_firelet("invoke", echo, "--payload", '"fail"', endpoint=server.endpoint)
     assert ended.returncode == 1
@@ -81,3 +88,9 @@ def test_help_teaches(command):
     text = run_firelet(command, "--help", check=True).stdout
     assert "Usage: firelet " + command in text
     assert len(text.splitlines()) >= 8
+
+
+def test_a_program_for_a_runtime_has_to_be_there(tmp_path):
+    ended = run_firelet("serve", "--data-dir", tmp_path / "data", "--runtime", "python3.11=/no/such/program")
+    assert ended.returncode == 2
+    assert "there is no program /no/such/program" in ended.stderr

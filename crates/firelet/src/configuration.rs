@@ -30,7 +30,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "RUNTIME=PROGRAM", value_parser = runtime)]
     pub(crate) runtime: Vec<(String, PathBuf)>,
     /// What each account may use in a Region, in place of what AWS allows: `concurrent-executions=50`,
-    /// `functions=1000`, `code-storage-bytes=unlimited` and others. May be given several times.
+    /// `functions=1000`, `code-storage-bytes=unlimited` and others. May be given several times, or several with commas
+    /// between.
     #[arg(long, value_name = "NAME=VALUE", env = "FIRELET_QUOTAS", value_delimiter = ',')]
     pub(crate) quota: Vec<Quota>,
     /// Seconds before an asynchronous invocation whose function failed is tried again; the second time it is twice as
@@ -94,7 +95,11 @@ fn processors() -> usize {
 
 fn runtime(text: &str) -> Result<(String, PathBuf), String> {
     let (runtime, program) = text.split_once('=').ok_or("write it as RUNTIME=PROGRAM")?;
-    Ok((runtime.to_owned(), PathBuf::from(program)))
+    let program = PathBuf::from(program);
+    if !program.is_file() {
+        return Err(format!("there is no program {}", program.display()));
+    }
+    Ok((runtime.to_owned(), program))
 }
 
 impl ServeArguments {

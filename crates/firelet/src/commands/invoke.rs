@@ -29,6 +29,9 @@ pub(crate) struct InvokeArguments {
     /// Print the end of the log as well.
     #[arg(long, short)]
     log: bool,
+    /// Whom the function shall work for, if it keeps tenants apart.
+    #[arg(long, value_name = "ID")]
+    tenant_id: Option<String>,
     /// Queue the invocation and print its request id, rather than wait for the answer.
     #[arg(long, conflicts_with = "log")]
     r#async: bool,
@@ -49,6 +52,9 @@ async fn invoke(arguments: &InvokeArguments) -> anyhow::Result<ExitCode> {
     }
     if arguments.r#async {
         headers.insert("x-amz-invocation-type", HeaderValue::from_static("Event"));
+    }
+    if let Some(tenant) = &arguments.tenant_id {
+        headers.insert("x-amz-tenant-id", tenant.parse().context("--tenant-id")?);
     }
     let response =
         client::send(&arguments.endpoint, Method::POST, &path, headers, payload(arguments)?).await?;
