@@ -76,6 +76,8 @@ pub mod item {
     pub const NO_NEW_PRIVILEGES: &str = "no new privileges";
     /// The allow-list of system calls.
     pub const SYSTEM_CALLS: &str = "system call allow-list";
+    /// Landlock: writes in `/tmp` only, whatever the mounts say.
+    pub const WRITES: &str = "writes restricted by landlock";
     /// The memory limit.
     pub const MEMORY: &str = "memory limit";
     /// The processor share and cap.

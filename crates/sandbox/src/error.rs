@@ -181,6 +181,7 @@ steps! {
     DropCapabilities: "drop all capabilities", "capset";
     ForbidPrivileges: "forbid new privileges", "prctl PR_SET_NO_NEW_PRIVS";
     CompileFilter: "compile the system call filter", "policy/seccomp.txt";
+    RestrictWrites: "restrict where the sandbox writes", "landlock_restrict_self";
     InstallFilter: "install the system call filter", "seccomp";
     ResetSignals: "reset signals", "sigprocmask";
     WatchHelper: "tie the sandbox's life to the helper's", "prctl PR_SET_PDEATHSIG";

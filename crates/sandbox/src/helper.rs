@@ -298,6 +298,7 @@ impl Helper {
                 proof: self.ground.proof,
                 root: &self.ground.root,
                 filter: &self.ground.filter,
+                writes: self.ground.writes,
                 users: self.ground.users,
                 guest: self.ground.users.guest(spare.slot),
                 proc: self.ground.proc,

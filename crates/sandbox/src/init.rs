@@ -15,6 +15,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, LinkNameSpaceType, Uid,
 
 use crate::cgroup::{Entrance, MemoryFiles};
 use crate::error::{At, Failure, Step};
+use crate::landlock::Writes;
 use crate::limits;
 use crate::memory::{self, Levels, Reading, Verdict};
 use crate::namespace::{GUEST_GROUP, GUEST_USER, Users};
@@ -37,6 +38,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) proof: SingleThread,
     pub(crate) root: &'a Root,
     pub(crate) filter: &'a Filter,
+    pub(crate) writes: Option<Writes>,
     pub(crate) users: Users,
     pub(crate) guest: u32,
     pub(crate) proc: bool,
@@ -154,6 +156,7 @@ fn become_guest(plan: &Plan<'_>) -> Result<std::convert::Infallible, Failure> {
     sys::close_on_execute().at(Step::CloseDescriptors, "")?;
     sys::ignore_broken_pipes(false);
     sys::let_all_signals_in().at(Step::ResetSignals, "")?;
+    plan.writes.map_or(Ok(()), Writes::restrict)?;
     plan.filter.install()?;
     execute(&plan.launch.arguments, &plan.launch.environment)
 }

@@ -17,6 +17,7 @@ mod spec;
 mod cgroup;
 mod helper;
 mod init;
+mod landlock;
 mod limits;
 mod memory;
 mod namespace;

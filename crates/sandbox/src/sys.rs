@@ -335,6 +335,77 @@ pub(crate) fn install_filter(filter: &[Instruction]) -> io::Result<()> {
     check_long(result)
 }
 
+/// The C structure `landlock_ruleset_attr` as its first version has it.
+#[repr(C)]
+struct LandlockRuleset {
+    handled_access_fs: u64,
+}
+
+/// The C structure `landlock_path_beneath_attr`.
+#[repr(C, packed)]
+struct LandlockPathBeneath {
+    allowed_access: u64,
+    parent_fd: i32,
+}
+
+const LANDLOCK_CREATE_RULESET_VERSION: libc::c_uint = 1;
+const LANDLOCK_RULE_PATH_BENEATH: libc::c_int = 1;
+
+/// The version of Landlock that the kernel speaks.
+pub(crate) fn landlock_version() -> io::Result<u32> {
+    // SAFETY: with this flag the kernel reads no memory and makes nothing.
+    let version = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<LandlockRuleset>(),
+            0_usize,
+            LANDLOCK_CREATE_RULESET_VERSION,
+        )
+    };
+    check_long(version)?;
+    Ok(u32::try_from(version).unwrap_or(u32::MAX))
+}
+
+/// Rules that forbid every access in `handled` that none of them allows.
+pub(crate) fn landlock_rules(handled: u64) -> io::Result<OwnedFd> {
+    let attributes = LandlockRuleset { handled_access_fs: handled };
+    // SAFETY: `attributes` has the layout and size that are given, and outlives the call.
+    let rules = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            &raw const attributes,
+            size_of::<LandlockRuleset>(),
+            0 as libc::c_uint,
+        )
+    };
+    check_long(rules)?;
+    RawFd::try_from(rules).map(own).map_err(io::Error::other)
+}
+
+/// Allows `rights` at `place` and below it.
+pub(crate) fn landlock_allow(rules: &OwnedFd, place: &OwnedFd, rights: u64) -> io::Result<()> {
+    let rule = LandlockPathBeneath { allowed_access: rights, parent_fd: place.as_raw_fd() };
+    // SAFETY: `rule` has the layout that the kernel reads for this type of rule, and outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_add_rule,
+            rules.as_raw_fd(),
+            LANDLOCK_RULE_PATH_BENEATH,
+            &raw const rule,
+            0 as libc::c_uint,
+        )
+    };
+    check_long(result)
+}
+
+/// Puts this process under `rules`; `no_new_privs` must be set already.
+pub(crate) fn landlock_restrict(rules: &OwnedFd) -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    let result =
+        unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0 as libc::c_uint) };
+    check_long(result)
+}
+
 /// Overwrites secrets in a way that the compiler may not leave out.
 pub(crate) fn wipe(bytes: &mut [u8]) {
     for byte in bytes {

@@ -14,6 +14,7 @@ use crate::enforcement::{Enforcement, EnforcementItem, EnforcementStatus, item};
 use crate::error::{At, Failure, Step};
 use crate::helper::spare::Slots;
 use crate::init::FAILURE_LENGTH;
+use crate::landlock::Writes;
 use crate::limits;
 use crate::namespace::{self, Users};
 use crate::protocol::{self, MESSAGE_LIMIT};
@@ -34,6 +35,7 @@ pub(super) struct Ground {
     pub(super) guest_niceness: i32,
     pub(super) root: Root,
     pub(super) filter: Filter,
+    pub(super) writes: Option<Writes>,
     pub(super) cgroups: Cgroups,
     pub(super) slots: Slots,
     /// Locked as long as the helper lives.
@@ -111,6 +113,7 @@ fn prepare(options: &Options) -> Result<(Ground, Enforcement), Failure> {
         guest_niceness: limits::hasten(),
         root,
         filter,
+        writes: Writes::find().ok(),
         cgroups,
         slots: Slots::new(users.slots()),
         _scratch: scratch,
@@ -216,6 +219,7 @@ fn describe(
         (item::CAPABILITIES, Enforced),
         (item::NO_NEW_PRIVILEGES, Enforced),
         (item::SYSTEM_CALLS, Enforced),
+        (item::WRITES, writes_status()),
         (item::MEMORY, controller_status(cgroups, Controller::Memory)),
         (item::CPU, controller_status(cgroups, Controller::Cpu)),
         (item::PROCESSES, processes_status(cgroups)),
@@ -255,6 +259,14 @@ fn proc_status(failure: Option<&Failure>) -> EnforcementStatus {
         let cause = io::Error::from_raw_os_error(failure.errno);
         EnforcementStatus::Limited(format!("sandboxes have an empty /proc: {}: {cause}", failure.step))
     })
+}
+
+fn writes_status() -> EnforcementStatus {
+    let Err(error) = Writes::find() else { return EnforcementStatus::Enforced };
+    EnforcementStatus::NotEnforced {
+        why: format!("the kernel has no landlock that lets files be moved within /tmp: {error}"),
+        remedy: "run Linux 5.19 or newer with `landlock` among the names of its option `lsm=`".into(),
+    }
 }
 
 fn controller_status(cgroups: &Cgroups, controller: Controller) -> EnforcementStatus {
