@@ -401,12 +401,13 @@ impl Maker {
         phase: InitPhase,
         drivers: &mpsc::UnboundedSender<Driver>,
     ) -> Result<Arc<Environment>, LeaseError> {
-        let (starting, driver) = start(&self.runtime, function).await.map_err(|error| match error {
-            StartError::Entrypoint(failed) => LeaseError::Init(failed),
-            error => LeaseError::Start(error),
-        })?;
+        let (starting, driver) =
+            start(&self.runtime, function, phase).await.map_err(|error| match error {
+                StartError::Entrypoint(failed) => LeaseError::Init(failed),
+                error => LeaseError::Start(error),
+            })?;
         drivers.send(Box::pin(driver)).map_err(|_| LeaseError::Stopped)?;
-        let environment = starting.initialise(limit, phase).await.map_err(LeaseError::Init)?;
+        let environment = starting.initialise(limit).await.map_err(LeaseError::Init)?;
         Ok(Arc::new(environment))
     }
 

@@ -24,11 +24,11 @@ use tokio::time::Sleep;
 use self::guest::KILLED;
 pub use self::init::{InitFailed, InitFailure, InitPhase, Starting};
 pub use self::launch::{StartError, start};
-use self::log::Log;
+use self::log::{Finished, Log};
 use crate::bootstrap::Bootstraps;
 use crate::catalogue::Interpreter;
 use crate::failure::Failure;
-use crate::platform_log::Status;
+use crate::platform_log::event::Status;
 use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
 use crate::state::{Completion, Invocation, State, Undelivered};
@@ -148,14 +148,6 @@ pub struct Environment {
     frozen: Mutex<bool>,
 }
 
-/// What END and REPORT are to say of an invocation.
-struct Finished {
-    request: RequestId,
-    duration: Duration,
-    init: Option<Duration>,
-    status: Status,
-}
-
 impl Environment {
     /// The environment's id.
     #[must_use]
@@ -234,8 +226,8 @@ impl Environment {
 
     /// Writes END and REPORT of the last invocation, if that has not been done; gives the end of its log.
     fn report(&self) -> Option<Bytes> {
-        let Finished { request, duration, init, status } = self.finished.lock().take()?;
-        Some(self.log.report(request, duration, init, self.peak_memory_bytes(), &status))
+        let finished = self.finished.lock().take()?;
+        Some(self.log.report(finished, self.peak_memory_bytes()))
     }
 
     /// Hands `invocation` to the function, which has its whole timeout from now.
@@ -320,7 +312,9 @@ impl Running {
             }
         };
         let init = environment.init.lock().take();
-        *environment.finished.lock() = Some(Finished { request: self.request, duration, init, status });
+        let produced_bytes = result.as_ref().map_or(0, |payload| payload.len() as u64);
+        let finished = Finished { request: self.request, duration, init, status, produced_bytes };
+        *environment.finished.lock() = Some(finished);
         let log_tail = if self.wants_log_tail { environment.report() } else { None };
         let (payload, is_error) = match result {
             Ok(payload) => (payload, false),

@@ -108,6 +108,11 @@ impl Output {
         }
     }
 
+    /// The name of its log stream.
+    pub(crate) fn stream_name(&self) -> &str {
+        self.stream.name()
+    }
+
     /// Waits until the pipe shall be watched.
     async fn rest(&self) {
         while !self.is_watched.load(Ordering::Relaxed) {
@@ -138,12 +143,12 @@ impl Output {
     }
 
     /// Writes a line of the platform that belongs to no invocation.
-    pub(crate) fn platform(&self, line: String) {
-        self.collector.lock().write(Bytes::from(line));
+    pub(crate) fn platform(&self, lines: Vec<u8>) {
+        self.collector.lock().write(Bytes::from(lines));
     }
 
     /// Starts an invocation: output so far is not its own.
-    pub(crate) fn start(&self, line: String) {
+    pub(crate) fn start(&self, line: Vec<u8>) {
         self.invocations.fetch_add(1, Ordering::Relaxed);
         if self.is_watched.swap(false, Ordering::Relaxed) {
             self.turn.notify_one();
@@ -156,7 +161,7 @@ impl Output {
     }
 
     /// Ends an invocation and gives the last of its log.
-    pub(crate) fn end(&self, lines: String) -> Bytes {
+    pub(crate) fn end(&self, lines: Vec<u8>) -> Bytes {
         self.read_available();
         let mut collector = self.collector.lock();
         collector.end_line();

@@ -7,10 +7,10 @@ use firelet_types::RequestId;
 use tokio::sync::oneshot;
 
 use super::guest::KILLED;
-use super::log::Log;
+use super::log::{Finished, Log};
 use super::{Environment, InitializationType, Outcome};
 use crate::failure::{ExitReason, Failure};
-use crate::platform_log::Status;
+use crate::platform_log::event::Status;
 use crate::state::InitEnd;
 
 /// Why the Init phase did not succeed.
@@ -31,6 +31,7 @@ pub struct Starting {
     pub(super) environment: Environment,
     pub(super) end: oneshot::Receiver<InitEnd>,
     pub(super) started: Instant,
+    pub(super) phase: InitPhase,
 }
 
 impl Starting {
@@ -39,9 +40,10 @@ impl Starting {
     /// # Errors
     ///
     /// When Init fails or takes longer.
-    pub async fn initialise(self, limit: Duration, phase: InitPhase) -> Result<Environment, InitFailed> {
+    pub async fn initialise(self, limit: Duration) -> Result<Environment, InitFailed> {
         let end = tokio::time::timeout(limit, self.end).await;
         let duration = self.started.elapsed().min(limit);
+        let phase = self.phase;
         let failure = match end {
             Ok(Ok(InitEnd::Ready)) => {
                 self.environment.initialised(duration, phase);
@@ -114,7 +116,7 @@ impl InitFailed {
         log: Log,
         peak_memory_bytes: u64,
     ) -> Self {
-        log.init_failed(duration, phase, &failure.status());
+        log.init_failed(duration, phase, failure.status());
         Self { failure, duration, log, peak_memory_bytes }
     }
 
@@ -123,7 +125,8 @@ impl InitFailed {
     pub fn outcome(self, request: RequestId) -> Outcome {
         let status = self.failure.status();
         self.log.start(request);
-        let log_tail = self.log.report(request, self.duration, None, self.peak_memory_bytes, &status);
+        let finished = Finished { request, duration: self.duration, init: None, status, produced_bytes: 0 };
+        let log_tail = self.log.report(finished, self.peak_memory_bytes);
         let failure = match self.failure {
             InitFailure::Failed(failure) => failure,
             InitFailure::Exited(reason) => Failure::exit(request, reason),

@@ -69,7 +69,7 @@ pub enum StartError {
     Stopped,
 }
 
-/// Launches a sandbox for `function` and starts its runtime.
+/// Launches a sandbox for `function` and starts its runtime; `phase` says where in its life.
 ///
 /// The future that comes with it serves the guest until its process ends, and has to be polled all the while.
 ///
@@ -79,6 +79,7 @@ pub enum StartError {
 pub async fn start(
     options: &Options,
     function: &Function,
+    phase: InitPhase,
 ) -> Result<(Starting, impl Future<Output = ()> + Send + use<>), StartError> {
     let id = EnvironmentId::new(&options.ids);
     let stream_name = stream_name(function, id, options.clock.now());
@@ -99,15 +100,9 @@ pub async fn start(
         Err(firelet_sandbox::Error::Execute { program, source }) => {
             let output = Output::without_guest(stream, Arc::clone(&options.clock));
             let log = Log::new(output, Arc::clone(&options.clock), function);
-            log.init_start(function);
+            log.init_start(function, phase);
             let failure = InitFailure::Entrypoint(entrypoint_problem(function, &program, &source));
-            return Err(StartError::Entrypoint(InitFailed::new(
-                failure,
-                started.elapsed(),
-                InitPhase::Init,
-                log,
-                0,
-            )));
+            return Err(StartError::Entrypoint(InitFailed::new(failure, started.elapsed(), phase, log, 0)));
         }
         Err(source) => return Err(StartError::Launch { function: function.name.clone(), source }),
     };
@@ -130,7 +125,7 @@ pub async fn start(
     let (end_sender, end) = oneshot::channel();
     let state = Arc::new(Mutex::new(State::new(end_sender)));
     let log = Log::new(output, Arc::clone(&options.clock), function);
-    log.init_start(function);
+    log.init_start(function, phase);
     let last_peak = Arc::new(AtomicU64::new(0));
     let guest = Guest {
         state: Arc::clone(&state),
@@ -151,7 +146,7 @@ pub async fn start(
         finished: Mutex::new(None),
         frozen: Mutex::new(false),
     };
-    Ok((Starting { environment, end, started }, driver))
+    Ok((Starting { environment, end, started, phase }, driver))
 }
 
 /// `2026/11/23/[$LATEST]ID`; in a log group that is not the function's own, with the function's name.

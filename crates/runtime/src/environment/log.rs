@@ -1,4 +1,4 @@
-//! What the platform writes to the log of one environment.
+//! What the platform tells of one environment: to its log, and to those who have subscribed to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use firelet_types::{Clock, RequestId};
 use super::{Function, InitPhase, InitializationType};
 use crate::catalogue::Interpreter;
 use crate::output::Output;
-use crate::platform_log::{Event, Format, InitReport, InitStart, Level, Report, Status};
+use crate::platform_log::event::{Event, InitDone, InitStart, Instance, Report, RuntimeDone, Start, Status};
+use crate::platform_log::{Format, Level};
 
 /// The log of one environment, and what its reports say besides.
 pub(super) struct Log {
@@ -17,9 +18,19 @@ pub(super) struct Log {
     clock: Arc<dyn Clock>,
     format: Format,
     initialization: InitializationType,
-    version: String,
+    version: Arc<str>,
     memory_megabytes: u32,
     pub(super) timeout: Duration,
+}
+
+/// What END and REPORT are to say of an invocation.
+pub(super) struct Finished {
+    pub(super) request: RequestId,
+    pub(super) duration: Duration,
+    pub(super) init: Option<Duration>,
+    pub(super) status: Status,
+    /// The size of the response.
+    pub(super) produced_bytes: u64,
 }
 
 impl Log {
@@ -30,59 +41,84 @@ impl Log {
             clock,
             format: level.map_or(Format::Text, Format::Json),
             initialization: function.initialization,
-            version: function.version.clone(),
+            version: function.version.as_str().into(),
             memory_megabytes: function.memory_megabytes,
             timeout: function.timeout,
         }
     }
 
-    pub(super) fn init_start(&self, function: &Function) {
+    pub(super) fn init_start(&self, function: &Function, phase: InitPhase) {
         let Interpreter { runtime, version, .. } = &*function.interpreter;
         let arn = firelet_types::runtime_version_arn(&function.scope.region, runtime);
-        let start = InitStart {
-            function: function.name.as_str(),
-            version: &function.version,
-            initialization: self.initialization.as_str(),
-            runtime_version: version,
-            runtime_version_arn: &arn,
+        let instance = Instance {
+            function: function.name.as_str().into(),
+            version: Arc::clone(&self.version),
+            runtime_version: version.as_str().into(),
+            runtime_version_arn: arn.into(),
+            id: self.output.stream_name().into(),
+            memory_bytes: u64::from(self.memory_megabytes) << 20,
         };
-        self.output.platform(self.lines(&Event::InitStart(start)));
+        let initialization = self.initialization.as_str();
+        let start = InitStart { initialization, phase: phase.name(), instance };
+        self.output.platform(self.lines(&[Event::InitStart(start)]));
     }
 
     pub(super) fn start(&self, request: RequestId) {
-        self.output.start(self.lines(&Event::Start { request, version: &self.version }));
+        let start = Start { request, version: Arc::clone(&self.version), tracing: None };
+        self.output.start(self.lines(&[Event::Start(start)]));
     }
 
     /// Tells of an Init phase that succeeded.
     pub(super) fn init_done(&self, duration: Duration, phase: InitPhase) {
-        self.output.platform(self.init_report(duration, phase, &Status::Success));
+        self.output.platform(self.lines(&self.init_end(duration, phase, Status::Success)));
     }
 
     /// Tells of an Init phase that failed, after which there is nothing more to read.
-    pub(super) fn init_failed(&self, duration: Duration, phase: InitPhase, status: &Status) {
-        self.output.end(self.init_report(duration, phase, status));
+    pub(super) fn init_failed(&self, duration: Duration, phase: InitPhase, status: Status) {
+        self.output.end(self.lines(&self.init_end(duration, phase, status)));
     }
 
-    fn init_report(&self, duration: Duration, phase: InitPhase, status: &Status) -> String {
+    fn init_end(&self, duration: Duration, phase: InitPhase, status: Status) -> [Event; 2] {
         let is_on_demand = self.initialization == InitializationType::OnDemand;
-        self.lines(&Event::InitReport(InitReport { is_on_demand, phase: phase.name(), duration, status }))
+        let done = InitDone { is_on_demand, phase: phase.name(), duration, status };
+        [Event::InitRuntimeDone(done.clone()), Event::InitReport(done)]
     }
 
     /// Writes END and REPORT, and gives the end of the invocation's log.
-    pub(super) fn report(
-        &self,
-        request: RequestId,
-        duration: Duration,
-        init: Option<Duration>,
-        peak_memory_bytes: u64,
-        status: &Status,
-    ) -> Bytes {
-        let memory_megabytes = self.memory_megabytes;
-        let report = Report { request, duration, init, memory_megabytes, peak_memory_bytes, status };
-        self.output.end(self.lines(&Event::Report(report)))
+    pub(super) fn report(&self, finished: Finished, peak_memory_bytes: u64) -> Bytes {
+        let Finished { request, duration, init, status, produced_bytes } = finished;
+        let done = RuntimeDone {
+            request,
+            status: status.clone(),
+            duration,
+            produced_bytes,
+            spans: Vec::new(),
+            tracing: None,
+        };
+        let report = Report {
+            request,
+            duration,
+            init,
+            memory_megabytes: self.memory_megabytes,
+            peak_memory_bytes,
+            status,
+            spans: Vec::new(),
+            tracing: None,
+        };
+        self.output.end(self.lines(&[Event::RuntimeDone(done), Event::Report(report)]))
     }
 
-    fn lines(&self, event: &Event<'_>) -> String {
-        self.format.lines(event, self.clock.now())
+    fn lines(&self, events: &[Event]) -> Vec<u8> {
+        let now = self.clock.now();
+        let mut lines = Vec::new();
+        for event in events {
+            let more = self.format.lines(event, now);
+            if lines.is_empty() {
+                lines = more;
+            } else {
+                lines.extend_from_slice(&more);
+            }
+        }
+        lines
     }
 }
