@@ -1,13 +1,17 @@
-//! All that faces the guest: which program serves a runtime, what it finds in its sandbox, and the Runtime API
-//! through which it takes invocations and gives answers.
+//! All that faces the guest: which program serves a runtime, what it finds in its sandbox, the Runtime API through which
+//! it takes invocations and gives answers, and the Extensions API.
 //!
 //! An [`Environment`] knows one sandbox and no callers: it does not choose what to run, does not retry, and does
 //! not count concurrency. The way in which a guest is shut in belongs to `firelet-sandbox`.
 
+mod answer;
 pub mod bootstrap;
 pub mod catalogue;
 pub mod environment;
+mod extensions;
+mod extensions_api;
 pub mod failure;
+mod guest_api;
 mod output;
 mod platform_log;
 mod runtime_api;

@@ -1,41 +1,28 @@
 //! The Runtime API (2018-06-01) of one execution environment, over HTTP.
 //!
-//! Everything here comes from the guest and is not to be trusted: sizes are bounded while they arrive, and no
-//! input ends the server. Which calls are allowed when is decided by [`crate::state`].
+//! Sizes are bounded while they arrive. Which calls are allowed when is decided by [`crate::state`].
 //!
 //! See <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>; refusals are worded as in AWS's open
 //! Runtime Interface Emulator. One thing is firelet's own: an outcome with the header `Firelet-Runtime-Next` is answered
 //! like the `GET /next` that would follow it, with the next event in place of a 202. It saves firelet's bootstraps a
 //! round trip for each invocation.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
-
 use bytes::Bytes;
 use firelet_types::limits;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use serde::Serialize;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
+use crate::answer::{Answer, accepted, error, json, not_found, pass_over, too_large, truncated};
 use crate::failure::recorded_error_type;
 use crate::state::{Completion, Invocation, Readiness, Refusal, State};
 
-/// What a failed accept, most likely for want of descriptors, waits before the next.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
-/// Connections that one environment may have open; a guest that opens more waits for its own.
-const CONNECTIONS: usize = 32;
-/// Bytes of a request's head, with room for the 64 KiB of an X-Ray cause.
-const HEAD_BYTES: usize = 128 << 10;
-const VERSION_PREFIX: &str = "/2018-06-01/runtime/";
+/// What the paths of this API begin with.
+pub(crate) const PREFIX: &str = "/2018-06-01/runtime/";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
@@ -48,66 +35,8 @@ const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-functi
 /// With an outcome: the runtime wants the next event for an answer.
 const NEXT: HeaderName = HeaderName::from_static("firelet-runtime-next");
 
-type Answer = Response<Full<Bytes>>;
-
-/// The open connections of one guest.
-pub(crate) struct Connections {
-    state: Arc<Mutex<State>>,
-    tasks: JoinSet<()>,
-}
-
-impl Connections {
-    pub(crate) fn new(state: Arc<Mutex<State>>) -> Self {
-        Self { state, tasks: JoinSet::new() }
-    }
-
-    /// Takes the next connection and serves it. Loses nothing when it is dropped while it waits.
-    pub(crate) async fn accept(&mut self, listener: &TcpListener) {
-        while self.tasks.len() >= CONNECTIONS {
-            self.tasks.join_next().await;
-        }
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                self.tasks.spawn(serve_connection(stream, Arc::clone(&self.state)));
-            }
-            // The guest reset its own connection before it was accepted.
-            Err(error) => {
-                tracing::debug!(%error, "a guest's connection failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-        while self.tasks.try_join_next().is_some() {}
-    }
-
-    /// Waits until all connections have ended by themselves.
-    pub(crate) async fn finish(&mut self) {
-        while self.tasks.join_next().await.is_some() {}
-    }
-}
-
-async fn serve_connection(stream: TcpStream, state: Arc<Mutex<State>>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot turn off delays on a guest's connection");
-    }
-    let service = service_fn(move |request| {
-        let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(answer(&state, request).await) }
-    });
-    let served = hyper::server::conn::http1::Builder::new()
-        .max_buf_size(HEAD_BYTES)
-        .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a guest's connection ended");
-    }
-}
-
-async fn answer(state: &Mutex<State>, request: Request<Incoming>) -> Answer {
-    let (parts, body) = request.into_parts();
-    let Some(path) = parts.uri.path().strip_prefix(VERSION_PREFIX) else {
-        return if parts.uri.path() == "/ping" { text(StatusCode::OK, "pong") } else { not_found() };
-    };
+/// Answers a request for `path`, which follows [`PREFIX`].
+pub(crate) async fn answer(state: &Mutex<State>, path: &str, parts: &Parts, body: Incoming) -> Answer {
     match (&parts.method, path.split('/').collect::<Vec<_>>().as_slice()) {
         (&Method::GET, ["invocation", "next"]) => next(state).await,
         (&Method::POST, ["invocation", id, "response"]) => {
@@ -273,27 +202,10 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Reads what is left of a body and keeps none of it, so that the guest can send it all and go on.
-async fn pass_over(body: &mut Incoming) {
-    while let Some(Ok(_)) = body.frame().await {}
-}
-
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         self.0.lock().end_reading();
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ErrorBody<'a> {
-    error_message: &'a str,
-    error_type: &'a str,
-}
-
-fn error(status: StatusCode, error_type: &str, error_message: &str) -> Answer {
-    let body = serde_json::to_vec(&ErrorBody { error_message, error_type }).unwrap_or_default();
-    json(status, Bytes::from(body))
 }
 
 fn refused(refusal: &Refusal) -> Answer {
@@ -306,37 +218,4 @@ fn refused(refusal: &Refusal) -> Answer {
             error(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
         }
     }
-}
-
-fn too_large() -> Answer {
-    let message =
-        format!("Exceeded maximum allowed payload size ({} bytes).", limits::RESPONSE_PAYLOAD_BYTES);
-    error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
-}
-
-fn truncated() -> Answer {
-    error(StatusCode::BAD_REQUEST, "TruncatedHTTPRequest", "HTTP request detected as truncated")
-}
-
-fn accepted() -> Answer {
-    json(StatusCode::ACCEPTED, Bytes::from_static(b"{\"status\":\"OK\"}\n"))
-}
-
-fn not_found() -> Answer {
-    text(StatusCode::NOT_FOUND, "404 page not found\n")
-}
-
-fn json(status: StatusCode, body: Bytes) -> Answer {
-    typed(status, body, "application/json")
-}
-
-fn text(status: StatusCode, body: &'static str) -> Answer {
-    typed(status, Bytes::from_static(body.as_bytes()), "text/plain; charset=utf-8")
-}
-
-fn typed(status: StatusCode, body: Bytes, content_type: &'static str) -> Answer {
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }

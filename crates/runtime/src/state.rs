@@ -1,4 +1,4 @@
-//! What the Runtime API may do next: the state machine of one execution environment's runtime.
+//! What the Runtime and Extensions APIs may do next: the state machine of one execution environment.
 //!
 //! Synchronous and free of input and output. Each method takes what happened and moves the state; answers to
 //! waiting parties leave through one-shot channels that were moved in with the question.
@@ -6,10 +6,12 @@
 //! The names of the states follow AWS's open Runtime Interface Emulator.
 
 use bytes::Bytes;
-use firelet_types::{RequestId, TenantId, Timestamp};
+use firelet_types::{ExtensionId, RequestId, TenantId, Timestamp};
 use tokio::sync::oneshot;
 
+use crate::extensions::{self, Extensions};
 use crate::failure::ExitReason;
+use crate::platform_log;
 
 /// One event on its way to the function.
 #[derive(Debug, Clone)]
@@ -48,7 +50,7 @@ pub(crate) enum Completion {
 /// How the Init phase ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum InitEnd {
-    /// The runtime asked for its first event.
+    /// The runtime and all extensions asked for their first event.
     Ready,
     /// The runtime reported an error.
     Error { error_type: String, payload: Bytes },
@@ -88,8 +90,8 @@ pub(crate) type ReadyCallback = Box<dyn FnOnce(Readiness) + Send>;
 enum Phase {
     /// The runtime has not asked for an event yet.
     Init { end: oneshot::Sender<InitEnd> },
-    /// The runtime waits for an event.
-    Ready { poller: Poller },
+    /// The runtime waits for an event; extensions may still be at work.
+    Ready { poller: Poller, waiting: Waiting },
     /// The function works on an event.
     Running { request_id: RequestId, answer: oneshot::Sender<Completion> },
     /// The runtime answered and has not asked for the next event.
@@ -98,9 +100,19 @@ enum Phase {
     Ended,
 }
 
-/// The state of one runtime.
+/// Who waits for extensions, when the runtime no longer does.
+enum Waiting {
+    Nobody,
+    /// The Init phase ends with them.
+    Init(oneshot::Sender<InitEnd>),
+    /// The environment is free with them.
+    Owner(ReadyCallback),
+}
+
+/// The state of one runtime and of its extensions.
 pub(crate) struct State {
     phase: Phase,
+    extensions: Extensions,
     /// Whether the body of an answer is being read; one at a time, so that a guest cannot park many in the server.
     is_reading: bool,
 }
@@ -108,28 +120,87 @@ pub(crate) struct State {
 impl State {
     /// A runtime that starts; `end` hears how its Init phase ends.
     pub(crate) fn new(end: oneshot::Sender<InitEnd>) -> Self {
-        Self { phase: Phase::Init { end }, is_reading: false }
+        Self { phase: Phase::Init { end }, extensions: Extensions::default(), is_reading: false }
     }
 
     /// The runtime asks for an event. A second poll replaces the first, whose connection may be gone.
     ///
     /// What is returned shall be called once the state is unlocked.
     pub(crate) fn next(&mut self, poller: Poller) -> Result<Option<ReadyCallback>, Refusal> {
-        let callback = match std::mem::replace(&mut self.phase, Phase::Ended) {
+        let waiting = match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Init { end } => {
-                // Nobody may wait for the end of Init any more; the runtime is ready all the same.
-                let _ = end.send(InitEnd::Ready);
-                None
+                self.extensions.close();
+                Waiting::Init(end)
             }
-            Phase::Ready { .. } => None,
-            Phase::Answered { ready } => ready,
+            Phase::Ready { waiting, .. } => waiting,
+            Phase::Answered { ready } => ready.map_or(Waiting::Nobody, Waiting::Owner),
             phase @ (Phase::Running { .. } | Phase::Ended) => {
                 self.phase = phase;
                 return Err(self.refusal("Ready"));
             }
         };
-        self.phase = Phase::Ready { poller };
-        Ok(callback)
+        self.phase = Phase::Ready { poller, waiting };
+        Ok(self.settle())
+    }
+
+    /// Ends the wait for the environment to be free, if it is.
+    fn settle(&mut self) -> Option<ReadyCallback> {
+        let Phase::Ready { waiting, .. } = &mut self.phase else { return None };
+        if !self.extensions.are_idle() {
+            return None;
+        }
+        match std::mem::replace(waiting, Waiting::Nobody) {
+            Waiting::Nobody => None,
+            Waiting::Init(end) => {
+                // Nobody may wait for the end of Init any more; the runtime is ready all the same.
+                let _ = end.send(InitEnd::Ready);
+                None
+            }
+            Waiting::Owner(callback) => Some(callback),
+        }
+    }
+
+    /// An extension inside of the runtime's process registers.
+    pub(crate) fn register(
+        &mut self,
+        id: ExtensionId,
+        name: &str,
+        events: &[String],
+    ) -> Result<(), extensions::Refusal> {
+        self.extensions.register(id, name, events)
+    }
+
+    /// An extension asks for its next event. What is returned shall be called once the state is unlocked.
+    pub(crate) fn extension_next(
+        &mut self,
+        id: ExtensionId,
+        poller: extensions::Poller,
+    ) -> Result<Option<ReadyCallback>, extensions::Refusal> {
+        self.extensions.next(id, poller)?;
+        Ok(self.settle())
+    }
+
+    /// An extension says that it cannot start. The Init phase ends with its process, or in time.
+    pub(crate) fn extension_fail_init(
+        &mut self,
+        id: ExtensionId,
+        error_type: &str,
+    ) -> Result<(), extensions::Refusal> {
+        self.extensions.fail_init(id, error_type)
+    }
+
+    /// An extension says that it is about to exit, after an error.
+    pub(crate) fn extension_fail_exit(
+        &mut self,
+        id: ExtensionId,
+        error_type: &str,
+    ) -> Result<(), extensions::Refusal> {
+        self.extensions.fail_exit(id, error_type)
+    }
+
+    /// What the log says of each extension.
+    pub(crate) fn extensions(&self) -> Vec<platform_log::event::Extension> {
+        self.extensions.statuses()
     }
 
     /// Hands `invocation` to the runtime that waits for one; the receiver hears how it answers.
@@ -137,11 +208,14 @@ impl State {
         &mut self,
         invocation: Invocation,
     ) -> Result<oneshot::Receiver<Completion>, Undelivered> {
-        let Phase::Ready { poller } = std::mem::replace(&mut self.phase, Phase::Answered { ready: None })
+        if !self.is_ready() {
+            return Err(Undelivered);
+        }
+        let Phase::Ready { poller, .. } = std::mem::replace(&mut self.phase, Phase::Answered { ready: None })
         else {
-            self.phase = Phase::Ended;
             return Err(Undelivered);
         };
+        self.extensions.invoke(&invocation);
         let request_id = invocation.request_id;
         poller.send(invocation).map_err(|_| Undelivered)?;
         let (answer, completion) = oneshot::channel();
@@ -222,16 +296,27 @@ impl State {
                 let _ = answer.send(Completion::Exited(reason));
                 None
             }
+            Phase::Ready { waiting: Waiting::Init(end), .. } => {
+                let _ = end.send(InitEnd::Exited(reason));
+                None
+            }
+            Phase::Ready { waiting: Waiting::Owner(callback), .. } => Some(callback),
             Phase::Answered { ready } => ready,
-            Phase::Ready { .. } | Phase::Ended => None,
+            Phase::Ready { waiting: Waiting::Nobody, .. } | Phase::Ended => None,
         }
     }
 
-    /// Has `callback` called when the runtime asks for its next event or is gone: through the return value when
-    /// that is so already.
+    /// Has `callback` called when the runtime and its extensions ask for their next event, or are gone: through the return
+    /// value when that is so already.
     pub(crate) fn when_ready(&mut self, callback: ReadyCallback) -> Option<(ReadyCallback, Readiness)> {
         match &mut self.phase {
-            Phase::Ready { poller } if !poller.is_closed() => Some((callback, Readiness::Ready)),
+            Phase::Ready { poller, waiting } if !poller.is_closed() => {
+                if self.extensions.are_idle() {
+                    return Some((callback, Readiness::Ready));
+                }
+                *waiting = Waiting::Owner(callback);
+                None
+            }
             Phase::Ready { .. } => {
                 self.phase = Phase::Answered { ready: Some(callback) };
                 None
@@ -244,9 +329,10 @@ impl State {
         }
     }
 
-    /// Whether the runtime waits for an event.
+    /// Whether the runtime waits for an event, and no extension is at work.
     pub(crate) fn is_ready(&self) -> bool {
-        matches!(&self.phase, Phase::Ready { poller } if !poller.is_closed())
+        matches!(&self.phase, Phase::Ready { poller, .. } if !poller.is_closed())
+            && self.extensions.are_idle()
     }
 
     fn refusal(&self, to: &'static str) -> Refusal {
@@ -397,6 +483,78 @@ mod tests {
         assert_eq!(completion.try_recv().unwrap(), Completion::Exited(ExitReason::Signaled(9)));
         let invocation = runtime.invocation();
         assert_eq!(runtime.state.invoke(invocation).err(), Some(Undelivered));
+    }
+
+    impl Runtime {
+        /// A runtime with an extension that hears of invocations.
+        fn with_extension() -> (Self, ExtensionId) {
+            let mut runtime = Self::new();
+            let id = ExtensionId::new(&runtime.ids);
+            runtime.state.register(id, "one", &["INVOKE".to_owned()]).unwrap();
+            (runtime, id)
+        }
+
+        fn next(&mut self) -> (oneshot::Receiver<Invocation>, Option<ReadyCallback>) {
+            let (poller, polled) = oneshot::channel();
+            let callback = self.state.next(poller).unwrap();
+            (polled, callback)
+        }
+
+        fn extension_next(
+            &mut self,
+            id: ExtensionId,
+        ) -> (oneshot::Receiver<extensions::Event>, Option<ReadyCallback>) {
+            let (poller, polled) = oneshot::channel();
+            let callback = self.state.extension_next(id, poller).unwrap();
+            (polled, callback)
+        }
+    }
+
+    #[test]
+    fn init_ends_with_the_last_of_runtime_and_extensions() {
+        for runtime_is_last in [false, true] {
+            let (mut runtime, id) = Runtime::with_extension();
+            let _polls = if runtime_is_last {
+                let (extension_poll, _) = runtime.extension_next(id);
+                assert!(runtime.init.try_recv().is_err() && !runtime.state.is_ready());
+                (runtime.next().0, extension_poll)
+            } else {
+                let (runtime_poll, _) = runtime.next();
+                assert!(runtime.init.try_recv().is_err() && !runtime.state.is_ready());
+                (runtime_poll, runtime.extension_next(id).0)
+            };
+            assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Ready);
+            assert!(runtime.state.is_ready());
+        }
+    }
+
+    #[test]
+    fn an_environment_is_free_when_its_extensions_are() {
+        let (mut runtime, id) = Runtime::with_extension();
+        let (_runtime_poll, _) = runtime.next();
+        let (mut poll, _) = runtime.extension_next(id);
+        let invocation = runtime.invocation();
+        let mut completion = runtime.state.invoke(invocation.clone()).unwrap();
+        let extensions::Event::Invoke(event) = poll.try_recv().unwrap();
+        assert_eq!(event.request_id, invocation.request_id);
+        respond(&mut runtime.state, &invocation.request_id).unwrap();
+        // The answer does not wait for the extension.
+        assert_eq!(completion.try_recv().unwrap(), Completion::Response(Bytes::new()));
+        let (_runtime_poll, callback) = runtime.next();
+        assert!(callback.is_none() && !runtime.state.is_ready());
+        let next = runtime.invocation();
+        assert_eq!(runtime.state.invoke(next).err(), Some(Undelivered));
+        assert!(runtime.state.when_ready(Box::new(|_| {})).is_none());
+        let (_poll, callback) = runtime.extension_next(id);
+        assert!(callback.is_some() && runtime.state.is_ready());
+    }
+
+    #[test]
+    fn a_runtime_that_ends_before_its_extensions_are_ready_fails_init() {
+        let (mut runtime, _) = Runtime::with_extension();
+        let (_poll, _) = runtime.next();
+        runtime.state.end(ExitReason::Exited(1));
+        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Exited(ExitReason::Exited(1)));
     }
 
     #[test]

@@ -78,6 +78,14 @@ id!(
     EnvironmentId
 );
 id!(
+    /// One extension of an execution environment.
+    ExtensionId
+);
+id!(
+    /// One event on its way to an extension.
+    ExtensionEventId
+);
+id!(
     /// One event source mapping.
     MappingId
 );

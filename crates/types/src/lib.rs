@@ -24,7 +24,8 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use digest::CodeSha256;
 pub use function_url::{FunctionUrlId, FunctionUrlIdError};
 pub use id::{
-    CodeSigningConfigId, CodeSigningConfigIdError, EnvironmentId, Ids, MappingId, RequestId, RevisionId,
+    CodeSigningConfigId, CodeSigningConfigIdError, EnvironmentId, ExtensionEventId, ExtensionId, Ids,
+    MappingId, RequestId, RevisionId,
 };
 pub use image::{ImageUri, ImageUriError};
 pub use layer::{LayerArn, LayerError, LayerName, LayerVersionArn};

@@ -65,6 +65,8 @@ pub const MAPPINGS_PER_PAGE: usize = 100;
 pub const FUNCTION_URLS_PER_PAGE: usize = 50;
 /// Filters of one event source mapping.
 pub const FILTERS_PER_MAPPING: usize = 5;
+/// Extensions of one execution environment.
+pub const EXTENSIONS: usize = 10;
 /// How long the Init phase of an execution environment may take.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the Init phase of an execution environment that is made ahead may take, where its invocations may not take

@@ -7,21 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use firelet_sandbox::{End, ExitStatus};
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
 
 use crate::failure::ExitReason;
+use crate::guest_api::{Connections, Shared};
 use crate::output::Output;
-use crate::runtime_api::Connections;
-use crate::state::{Readiness, State};
+use crate::state::Readiness;
 
 /// How long what a dead process had still sent is waited for.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the server shares with one guest.
 pub(super) struct Guest {
-    pub(super) state: Arc<Mutex<State>>,
+    pub(super) shared: Arc<Shared>,
     pub(super) output: Arc<Output>,
     /// The peak memory in bytes that the end of the process came with.
     pub(super) last_peak: Arc<AtomicU64>,
@@ -30,7 +29,7 @@ pub(super) struct Guest {
 impl Guest {
     /// Serves the guest until its process ends, then lets what it had still sent arrive, and tells its owner.
     pub(super) async fn drive(self, listener: TcpListener, exit: pipe::Receiver) {
-        let mut connections = Connections::new(Arc::clone(&self.state));
+        let mut connections = Connections::new(Arc::clone(&self.shared));
         let status = {
             let mut reading = pin!(self.output.pump());
             let mut exiting = pin!(exit_status(&exit));
@@ -56,7 +55,7 @@ impl Guest {
         let _ = tokio::time::timeout(LAST_WORDS, self.output.pump_to_end()).await;
         self.output.finish();
         self.last_peak.store(status.map_or(0, |status| status.peak_memory_bytes), Ordering::Relaxed);
-        let callback = self.state.lock().end(status.map_or(KILLED, ExitReason::from));
+        let callback = self.shared.state.lock().end(status.map_or(KILLED, ExitReason::from));
         if let Some(callback) = callback {
             callback(Readiness::Ended);
         }

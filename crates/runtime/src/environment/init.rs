@@ -10,7 +10,7 @@ use super::guest::KILLED;
 use super::log::{Finished, Log};
 use super::{Environment, InitializationType, Outcome};
 use crate::failure::{ExitReason, Failure};
-use crate::platform_log::event::Status;
+use crate::platform_log::event::{Extension, Status};
 use crate::state::InitEnd;
 
 /// Why the Init phase did not succeed.
@@ -58,14 +58,16 @@ impl Starting {
             Err(_) => InitFailure::TimedOut,
         };
         let peak_memory_bytes = self.environment.peak_memory_bytes();
-        Err(InitFailed::new(failure, duration, phase, self.environment.log, peak_memory_bytes))
+        let extensions = self.environment.state.lock().extensions();
+        Err(InitFailed::new(failure, duration, phase, self.environment.log, peak_memory_bytes, extensions))
     }
 }
 
 impl Environment {
     /// Takes down how long Init took. Its first invocation reports that, unless it is made ahead of them.
     fn initialised(&self, duration: Duration, phase: InitPhase) {
-        self.log.init_done(duration, phase);
+        let extensions = self.state.lock().extensions();
+        self.log.init_done(duration, phase, extensions);
         match (self.initialization, phase) {
             (InitializationType::ProvisionedConcurrency, _) => {}
             (InitializationType::OnDemand, InitPhase::Init) => *self.init.lock() = Some(duration),
@@ -115,8 +117,9 @@ impl InitFailed {
         phase: InitPhase,
         log: Log,
         peak_memory_bytes: u64,
+        extensions: Vec<Extension>,
     ) -> Self {
-        log.init_failed(duration, phase, failure.status());
+        log.init_failed(duration, phase, failure.status(), extensions);
         Self { failure, duration, log, peak_memory_bytes }
     }
 

@@ -22,6 +22,8 @@ use super::init::{InitFailed, InitFailure, InitPhase, Starting};
 use super::log::Log;
 use super::{Environment, Function, Options};
 use crate::bootstrap;
+use crate::extensions_api::Registrant;
+use crate::guest_api::Shared;
 use crate::output::Output;
 use crate::state::State;
 use crate::variables;
@@ -102,7 +104,14 @@ pub async fn start(
             let log = Log::new(output, Arc::clone(&options.clock), function);
             log.init_start(function, phase);
             let failure = InitFailure::Entrypoint(entrypoint_problem(function, &program, &source));
-            return Err(StartError::Entrypoint(InitFailed::new(failure, started.elapsed(), phase, log, 0)));
+            return Err(StartError::Entrypoint(InitFailed::new(
+                failure,
+                started.elapsed(),
+                phase,
+                log,
+                0,
+                Vec::new(),
+            )));
         }
         Err(source) => return Err(StartError::Launch { function: function.name.clone(), source }),
     };
@@ -127,8 +136,10 @@ pub async fn start(
     let log = Log::new(output, Arc::clone(&options.clock), function);
     log.init_start(function, phase);
     let last_peak = Arc::new(AtomicU64::new(0));
+    let shared =
+        Shared { state: Arc::clone(&state), registrant: registrant(function), ids: Arc::clone(&options.ids) };
     let guest = Guest {
-        state: Arc::clone(&state),
+        shared: Arc::new(shared),
         output: Arc::clone(&log.output),
         last_peak: Arc::clone(&last_peak),
     };
@@ -147,6 +158,15 @@ pub async fn start(
         frozen: Mutex::new(false),
     };
     Ok((Starting { environment, end, started, phase }, driver))
+}
+
+fn registrant(function: &Function) -> Registrant {
+    Registrant {
+        account: function.scope.account.clone(),
+        function: function.name.to_string(),
+        version: function.version.clone(),
+        handler: function.handler.clone(),
+    }
 }
 
 /// `2026/11/23/[$LATEST]ID`; in a log group that is not the function's own, with the function's name.

@@ -9,7 +9,9 @@ use firelet_types::{Clock, RequestId};
 use super::{Function, InitPhase, InitializationType};
 use crate::catalogue::Interpreter;
 use crate::output::Output;
-use crate::platform_log::event::{Event, InitDone, InitStart, Instance, Report, RuntimeDone, Start, Status};
+use crate::platform_log::event::{
+    Event, Extension, InitDone, InitStart, Instance, Report, RuntimeDone, Start, Status,
+};
 use crate::platform_log::{Format, Level};
 
 /// The log of one environment, and what its reports say besides.
@@ -68,20 +70,36 @@ impl Log {
         self.output.start(self.lines(&[Event::Start(start)]));
     }
 
-    /// Tells of an Init phase that succeeded.
-    pub(super) fn init_done(&self, duration: Duration, phase: InitPhase) {
-        self.output.platform(self.lines(&self.init_end(duration, phase, Status::Success)));
+    /// Tells of an Init phase that succeeded, and how far extensions came.
+    pub(super) fn init_done(&self, duration: Duration, phase: InitPhase, extensions: Vec<Extension>) {
+        self.output.platform(self.lines(&self.init_end(duration, phase, Status::Success, extensions)));
     }
 
     /// Tells of an Init phase that failed, after which there is nothing more to read.
-    pub(super) fn init_failed(&self, duration: Duration, phase: InitPhase, status: Status) {
-        self.output.end(self.lines(&self.init_end(duration, phase, status)));
+    pub(super) fn init_failed(
+        &self,
+        duration: Duration,
+        phase: InitPhase,
+        status: Status,
+        extensions: Vec<Extension>,
+    ) {
+        self.output.end(self.lines(&self.init_end(duration, phase, status, extensions)));
     }
 
-    fn init_end(&self, duration: Duration, phase: InitPhase, status: Status) -> [Event; 2] {
+    /// In the order of AWS's open emulator.
+    fn init_end(
+        &self,
+        duration: Duration,
+        phase: InitPhase,
+        status: Status,
+        extensions: Vec<Extension>,
+    ) -> Vec<Event> {
         let is_on_demand = self.initialization == InitializationType::OnDemand;
         let done = InitDone { is_on_demand, phase: phase.name(), duration, status };
-        [Event::InitRuntimeDone(done.clone()), Event::InitReport(done)]
+        let mut events = vec![Event::InitRuntimeDone(done.clone())];
+        events.extend(extensions.into_iter().map(Event::Extension));
+        events.push(Event::InitReport(done));
+        events
     }
 
     /// Writes END and REPORT, and gives the end of the invocation's log.

@@ -18,7 +18,7 @@ pub(crate) enum Status {
 
 /// What the platform has to tell.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(test), expect(dead_code, reason = "no extension registers yet, and no snapshot is restored"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "no snapshot is restored yet"))]
 pub(crate) enum Event {
     InitStart(InitStart),
     /// The runtime has asked for its first event, or will not.

@@ -1,0 +1,127 @@
+//! The extensions of one environment: who has registered, what each is doing, and what it is told next.
+//!
+//! Synchronous and free of input and output, like [`crate::state`], which owns it. A function without extensions has an empty
+//! list here, which costs its invocations nothing.
+//!
+//! States, their names and the allowed transitions are those of AWS's open Runtime Interface Emulator (`lambda/core`),
+//! but for one: an extension whose poll is gone with its connection may poll again.
+
+mod event;
+mod extension;
+
+use firelet_types::{ExtensionId, limits};
+
+pub(crate) use self::event::{Event, Events, InvokeEvent};
+use self::extension::Extension;
+pub(crate) use self::extension::Poller;
+use crate::platform_log;
+use crate::state::Invocation;
+
+/// Bytes of an extension's name: what a file's name can have.
+const NAME_BYTES: usize = 255;
+
+/// Why the Extensions API refuses a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The name is empty.
+    EmptyName,
+    /// The name is longer than a file's can be.
+    LongName,
+    /// The runtime has asked for its first event.
+    RegistrationClosed,
+    /// Another extension has that name.
+    NameTaken,
+    /// There are as many as there may be.
+    TooMany,
+    /// An extension of that kind cannot have this event.
+    InvalidEvent(String),
+    /// Nobody has that identifier.
+    Unknown,
+    /// The call does not fit what the extension is doing.
+    Transition { from: &'static str, to: &'static str },
+}
+
+/// All extensions of one environment.
+#[derive(Default)]
+pub(crate) struct Extensions {
+    members: Vec<Extension>,
+    /// Whether the runtime has asked for its first event, after which nobody registers.
+    is_closed: bool,
+}
+
+impl Extensions {
+    /// Registers an extension inside of the runtime's process.
+    pub(crate) fn register(&mut self, id: ExtensionId, name: &str, events: &[String]) -> Result<(), Refusal> {
+        check_name(name)?;
+        let events = Events::of_internal(events)?;
+        if self.is_closed {
+            return Err(Refusal::RegistrationClosed);
+        }
+        if self.members.len() >= limits::EXTENSIONS {
+            return Err(Refusal::TooMany);
+        }
+        if self.members.iter().any(|extension| extension.name() == name) {
+            return Err(Refusal::NameTaken);
+        }
+        self.members.push(Extension::registered(id, name, events));
+        Ok(())
+    }
+
+    /// Nobody registers from now on.
+    pub(crate) const fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// An extension asks for its next event.
+    pub(crate) fn next(&mut self, id: ExtensionId, poller: Poller) -> Result<(), Refusal> {
+        self.find(id)?.next(poller)
+    }
+
+    /// An extension says that it cannot start.
+    pub(crate) fn fail_init(&mut self, id: ExtensionId, error_type: &str) -> Result<(), Refusal> {
+        self.find(id)?.fail_init(error_type)
+    }
+
+    /// An extension says that it is about to exit, after an error.
+    pub(crate) fn fail_exit(&mut self, id: ExtensionId, error_type: &str) -> Result<(), Refusal> {
+        self.find(id)?.fail_exit(error_type)
+    }
+
+    /// Tells of an invocation those who want to hear of it. They are waited for from now on.
+    pub(crate) fn invoke(&mut self, invocation: &Invocation) {
+        let mut subscribers =
+            self.members.iter_mut().filter(|extension| extension.events().invoke).peekable();
+        if subscribers.peek().is_none() {
+            return;
+        }
+        let event = InvokeEvent::of(invocation);
+        for extension in subscribers {
+            extension.invoke(Event::Invoke(event.clone()));
+        }
+    }
+
+    /// Whether nobody is waited for.
+    pub(crate) fn are_idle(&self) -> bool {
+        !self.members.iter().any(Extension::is_awaited)
+    }
+
+    /// What the log says of each.
+    pub(crate) fn statuses(&self) -> Vec<platform_log::event::Extension> {
+        self.members.iter().map(Extension::status).collect()
+    }
+
+    fn find(&mut self, id: ExtensionId) -> Result<&mut Extension, Refusal> {
+        self.members.iter_mut().find(|extension| extension.id() == id).ok_or(Refusal::Unknown)
+    }
+}
+
+const fn check_name(name: &str) -> Result<(), Refusal> {
+    match name.len() {
+        0 => Err(Refusal::EmptyName),
+        1..=NAME_BYTES => Ok(()),
+        _ => Err(Refusal::LongName),
+    }
+}
+
+#[cfg(test)]
+mod tests;

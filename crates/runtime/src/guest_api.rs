@@ -1,0 +1,104 @@
+//! What one execution environment can ask over HTTP: its connections, and which API a request belongs to.
+//!
+//! Everything here comes from the guest and is not to be trusted: sizes are bounded while they arrive, and no input ends
+//! the server. Which calls are allowed when is decided by [`crate::state`].
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use firelet_types::Ids;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::answer::{Answer, not_found, text};
+use crate::extensions_api::{self, Registrant};
+use crate::runtime_api;
+use crate::state::State;
+
+/// What a failed accept, most likely for want of descriptors, waits before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Connections that one environment may have open; a guest that opens more waits for its own.
+const CONNECTIONS: usize = 32;
+/// Bytes of a request's head, with room for the 64 KiB of an X-Ray cause.
+const HEAD_BYTES: usize = 128 << 10;
+
+/// What all connections of one guest speak to.
+pub(crate) struct Shared {
+    pub(crate) state: Arc<Mutex<State>>,
+    /// What extensions are told when they register.
+    pub(crate) registrant: Registrant,
+    /// Where the ids of extensions and their events come from.
+    pub(crate) ids: Arc<Ids>,
+}
+
+/// The open connections of one guest.
+pub(crate) struct Connections {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+impl Connections {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, tasks: JoinSet::new() }
+    }
+
+    /// Takes the next connection and serves it. Loses nothing when it is dropped while it waits.
+    pub(crate) async fn accept(&mut self, listener: &TcpListener) {
+        while self.tasks.len() >= CONNECTIONS {
+            self.tasks.join_next().await;
+        }
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                self.tasks.spawn(serve_connection(stream, Arc::clone(&self.shared)));
+            }
+            // The guest reset its own connection before it was accepted.
+            Err(error) => {
+                tracing::debug!(%error, "a guest's connection failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Waits until all connections have ended by themselves.
+    pub(crate) async fn finish(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot turn off delays on a guest's connection");
+    }
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(answer(&shared, request).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .max_buf_size(HEAD_BYTES)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a guest's connection ended");
+    }
+}
+
+async fn answer(shared: &Shared, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    if let Some(path) = path.strip_prefix(runtime_api::PREFIX) {
+        return runtime_api::answer(&shared.state, path, &parts, body).await;
+    }
+    if let Some(path) = path.strip_prefix(extensions_api::PREFIX) {
+        return extensions_api::answer(shared, path, &parts, body).await;
+    }
+    if path == "/ping" { text(StatusCode::OK, Bytes::from_static(b"pong")) } else { not_found() }
+}
