@@ -1,6 +1,9 @@
 """Extensions: programs beside the function, or threads inside of it, that hear of its invocations."""
 
+import json
 import re
+
+import pytest
 
 from support import extensions
 from support.server import run_firelet
@@ -224,3 +227,74 @@ def test_the_log_tells_of_extensions(world):
     log = wait_for(lambda: "REPORT" in log_of(world, name) and log_of(world, name), "the log is written")
     assert line in log
     assert log.index("INIT_START") < log.index(line) < log.index("START RequestId")
+
+
+REPORT = re.compile(r"REPORT RequestId: (\S+)\tDuration: ([0-9.]+) ms\tBilled Duration: (\d+) ms.*")
+
+
+def reported(world, name, request):
+    """REPORT of a request, once it is in the log."""
+    found = lambda: [line[0] for line in REPORT.finditer(log_of(world, name)) if line[1] == request]
+    return wait_for(found, "the invocation is reported")[0]
+
+
+def test_an_invocation_lasts_until_its_extensions_are_done(world):
+    name = world.deploy(extensions.internal(BUSY.replace("SECONDS", "0.5")))
+    line = reported(world, name, world.invoke(name).request_id)
+    assert 500 <= float(REPORT.match(line)[2]) < 5_000
+    assert int(REPORT.match(line)[3]) >= 500
+
+
+def test_the_time_of_extensions_is_told_in_json(world):
+    name = world.deploy(extensions.internal(BUSY.replace("SECONDS", "0.5")), LoggingConfig={"LogFormat": "JSON"})
+    world.invoke(name)
+    reports = lambda: [line for line in records(world, name) if line["type"] == "platform.report"]
+    report = wait_for(reports, "the invocation is reported")[0]["record"]
+    (span,) = report["spans"]
+    assert span["name"] == "extensionOverhead"
+    assert 500 <= span["durationMs"] <= report["metrics"]["durationMs"]
+    extension = next(line for line in records(world, name) if line["type"] == "platform.extension")
+    assert extension["record"] == {"name": "busy", "state": "Ready", "events": ["INVOKE"]}
+
+
+def records(world, name):
+    """The lines of a log in JSON that are the platform's."""
+    lines = [line[line.index("{") :] for line in log_of(world, name).splitlines() if "{" in line]
+    return [line for line in map(json.loads, lines) if "record" in line]
+
+
+def test_extensions_have_the_time_of_the_function(world):
+    name = world.deploy(extensions.internal(BUSY.replace("SECONDS", "600")), Timeout=1)
+    answer = world.invoke(name)
+    assert answer.error is None, "the answer had come before"
+    line = reported(world, name, answer.request_id)
+    assert line.endswith("\tStatus: timeout")
+    assert 1_000 <= float(REPORT.match(line)[2]) <= 1_001
+
+
+# What an extension inside of the function's process says before the process ends, when it ends, and the error's type.
+ERRORS = [
+    ("init/error", "init", "Extension.InitError"),
+    ("exit/error", "init", "Extension.ExitError"),
+    ("exit/error", "invoke", "Extension.ExitError"),
+]
+
+
+@pytest.mark.parametrize(("said", "phase", "error_type"), ERRORS, ids=[f"{row[0]} in {row[1]}" for row in ERRORS])
+def test_an_error_of_an_extension_is_why_its_process_ended(world, said, phase, error_type):
+    end = f'call("POST", "{said}", Identifier=identifier, Function_Error_Type="Extension.Broken"); os._exit(1)'
+    source = f'identifier = register("broken")\n{end}' if phase == "init" else WATCHER
+    name = world.deploy(extensions.internal(f"{source}\ndef handler(event, context):\n    {end}\n"))
+    answer = world.invoke(name, tail=True)
+    assert answer.error == "Unhandled"
+    assert answer.payload == {
+        "errorType": error_type,
+        "errorMessage": f"RequestId: {answer.request_id} Error: Runtime exited with error: exit status 1",
+    }
+    assert f"Status: error\tError Type: {error_type}\n" in answer.log
+    if phase == "init":
+        state = error_type.removeprefix("Extension.")
+        log = log_of(world, name)
+        assert f"EXTENSION\tName: broken\tState: {state}\tEvents: []\tError Type: Extension.Broken\n" in log
+        assert f"Phase: init\tStatus: error\tError Type: {error_type}\n" in log
+        assert f"Phase: invoke\tStatus: error\tError Type: {error_type}\n" in log

@@ -87,6 +87,8 @@ struct Finishing {
     environment: Arc<Environment>,
     /// When the time of its invocation is over.
     deadline: Instant,
+    /// Tells by its end whoever watches the deadline that it has finished.
+    _watched: Option<oneshot::Sender<()>>,
 }
 
 impl Group {
@@ -256,7 +258,9 @@ impl Group {
         {
             let mut members = self.members.lock();
             members.leased -= 1;
-            members.finishing.push(Finishing { environment: Arc::clone(environment), deadline });
+            let watched = environment.has_extensions().then(|| self.watch(deadline)).flatten();
+            let environment = Arc::clone(environment);
+            members.finishing.push(Finishing { environment, deadline, _watched: watched });
         }
         let group = Arc::clone(self);
         let returned = Arc::clone(environment);
@@ -264,6 +268,19 @@ impl Group {
             drop(hold);
             group.finished(returned, readiness);
         });
+    }
+
+    /// Has the environments ended that have not finished at `deadline`, to the moment; what is returned breaks that off by
+    /// its end. Without room in the queue, a tick after the deadline is what notices.
+    fn watch(self: &Arc<Self>, deadline: Instant) -> Option<oneshot::Sender<()>> {
+        let (watched, finished) = oneshot::channel::<()>();
+        let group = Arc::clone(self);
+        let watch = async move {
+            if tokio::time::timeout_at(deadline.into(), finished).await.is_err() {
+                group.end_overdue(Instant::now());
+            }
+        };
+        self.hand_over(Task::Run(Box::pin(watch))).then_some(watched)
     }
 
     fn finished(self: &Arc<Self>, environment: Arc<Environment>, readiness: Readiness) {
@@ -309,25 +326,32 @@ impl Group {
     /// Ends environments idle since before `cutoff`, and those that should have finished before `now`. Says how many
     /// are idle after that, and whether the group is in use at all. Those that are kept do not count as idle.
     pub(crate) fn expire(&self, cutoff: Option<Instant>, now: Instant) -> (usize, bool) {
-        let (expired, overdue, left, is_used) = {
+        let (expired, left, is_used) = {
             let mut members = self.members.lock();
             let count = cutoff.map_or(0, |cutoff| members.idle.partition_point(|idle| idle.since <= cutoff));
             let expired: Vec<Idle> = members.idle.drain(..count).collect();
-            let is_retired = members.is_retired;
-            let overdue: Vec<Arc<Environment>> = members
-                .finishing
-                .iter()
-                .filter(|finishing| is_retired || finishing.deadline <= now)
-                .map(|finishing| Arc::clone(&finishing.environment))
-                .collect();
-            (expired, overdue, members.idle.len(), members.is_used())
+            (expired, members.idle.len(), members.is_used())
         };
         drop(expired);
-        for environment in overdue {
-            // Its end is what takes it off the list.
+        self.end_overdue(now);
+        (left, is_used)
+    }
+
+    /// Ends those that should have finished before `now`, and all that nobody wants any more.
+    fn end_overdue(&self, now: Instant) {
+        let (overdue, unwanted): (Vec<_>, Vec<_>) = {
+            let members = self.members.lock();
+            let ending = members.finishing.iter().filter(|one| members.is_retired || one.deadline <= now);
+            let ending = ending.map(|one| (Arc::clone(&one.environment), one.deadline));
+            ending.partition(|(_, deadline)| *deadline <= now)
+        };
+        // Their ends are what takes them off the list.
+        for (environment, _) in overdue {
+            environment.time_out_unless_ready();
+        }
+        for (environment, _) in unwanted {
             environment.end_unless_ready();
         }
-        (left, is_used)
     }
 
     /// Stops environments that have been idle since before `cutoff`. Says whether all that are idle stand still.

@@ -82,7 +82,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let deadline = self.deadline.max(Instant::now() + FINISHING_PATIENCE);
+        // Extensions have the time of the invocation, and no more.
+        let patience = if self.environment.has_extensions() { Duration::ZERO } else { FINISHING_PATIENCE };
+        let deadline = self.deadline.max(Instant::now() + patience);
         self.group.give_back(&self.environment, deadline, self.hold.take());
     }
 }

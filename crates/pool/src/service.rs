@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use firelet_runtime::{
-    Catalogue, Environment, Function, InitFailure, InitPhase, InitializationType, JsonLogging, StartError,
-    start,
+    Catalogue, Environment, Function, InitPhase, InitializationType, JsonLogging, StartError, start,
 };
 use firelet_store::definition::LogFormat;
 use firelet_store::{FunctionVersion, Store, Version};
@@ -373,8 +372,11 @@ impl Drop for Creation {
 pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Maker {
-    /// Makes an environment. Where an invocation waits for it and its Init phase takes too long it is made again, with
-    /// the function's own timeout.
+    /// Makes an environment. Where an invocation waits for it and its Init phase fails it is made again, with the function's
+    /// own timeout, as part of that invocation.
+    ///
+    /// See <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>; AWS's open emulator repeats Init after
+    /// errors as well as when it takes too long.
     pub(crate) async fn make(
         &self,
         version: &FunctionVersion,
@@ -387,7 +389,7 @@ impl Maker {
             return self.attempt(&function, limit, InitPhase::Init, drivers).await;
         }
         match self.attempt(&function, limits::INIT_TIMEOUT, InitPhase::Init, drivers).await {
-            Err(LeaseError::Init(failed)) if matches!(failed.failure, InitFailure::TimedOut) => {
+            Err(LeaseError::Init(_)) => {
                 self.attempt(&function, function.timeout, InitPhase::Invoke, drivers).await
             }
             result => result,

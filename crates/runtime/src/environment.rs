@@ -21,7 +21,6 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
-use self::guest::KILLED;
 pub use self::init::{InitFailed, InitFailure, InitPhase, Starting};
 pub use self::launch::{StartError, start};
 use self::log::{Finished, Log};
@@ -31,7 +30,7 @@ use crate::failure::Failure;
 use crate::platform_log::event::Status;
 use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
-use crate::state::{Completion, Invocation, State, Undelivered};
+use crate::state::{Completion, Ending, Invocation, KILLED, News, State, Undelivered};
 
 /// An invocation that takes longer has its output read while it runs.
 const SHORT: Duration = Duration::from_millis(2);
@@ -137,6 +136,8 @@ pub struct Environment {
     log: Log,
     timeout: Duration,
     initialization: InitializationType,
+    /// Whether extensions have registered. Known when Init is over.
+    has_extensions: bool,
     /// How long Init took, until the first invocation reports it.
     init: Mutex<Option<Duration>>,
     /// How much of the first invocation's time an Init phase inside it took.
@@ -159,6 +160,12 @@ impl Environment {
     #[must_use]
     pub const fn initialization(&self) -> InitializationType {
         self.initialization
+    }
+
+    /// Whether it has extensions, which may work on after an invocation was answered, for as long as the invocation may take.
+    #[must_use]
+    pub const fn has_extensions(&self) -> bool {
+        self.has_extensions
     }
 
     /// Whether the runtime waits for an event.
@@ -184,25 +191,38 @@ impl Environment {
 
     /// Ends the guest and all its processes, whatever it is doing. It takes no event after that.
     pub fn end(&self) {
-        let callback = self.state.lock().end(KILLED);
+        self.end_because(Ending::Unwanted);
+    }
+
+    fn end_because(&self, why: Ending) {
+        let due = self.state.lock().end(why);
         self.sandbox.kill();
-        if let Some(callback) = callback {
-            callback(Readiness::Ended);
+        if let Some(due) = due {
+            due.call();
         }
     }
 
     /// Ends the guest unless it waits for an event, which it may since it was looked at.
     pub fn end_unless_ready(&self) {
-        let callback = {
+        self.end_unless_ready_because(Ending::Unwanted);
+    }
+
+    /// Ends the guest because it takes longer than its invocation may, unless it waits for an event.
+    pub fn time_out_unless_ready(&self) {
+        self.end_unless_ready_because(Ending::TimedOut);
+    }
+
+    fn end_unless_ready_because(&self, why: Ending) {
+        let due = {
             let mut state = self.state.lock();
             if state.is_ready() {
                 return;
             }
-            state.end(KILLED)
+            state.end(why)
         };
         self.sandbox.kill();
-        if let Some(callback) = callback {
-            callback(Readiness::Ended);
+        if let Some(due) = due {
+            due.call();
         }
     }
 
@@ -214,19 +234,29 @@ impl Environment {
     /// Has `callback` called once the runtime is free for its next event, or gone; at once where that is so.
     pub fn when_ready(self: &Arc<Self>, callback: impl FnOnce(Readiness) + Send + 'static) {
         let environment = Arc::clone(self);
-        let callback = move |readiness| {
-            environment.report();
-            callback(readiness);
+        let callback = move |news: News| {
+            environment.report(Some(news));
+            callback(news.readiness());
         };
         let due = self.state.lock().when_ready(Box::new(callback));
-        if let Some((callback, readiness)) = due {
-            callback(readiness);
+        if let Some(due) = due {
+            due.call();
         }
     }
 
-    /// Writes END and REPORT of the last invocation, if that has not been done; gives the end of its log.
-    fn report(&self) -> Option<Bytes> {
-        let finished = self.finished.lock().take()?;
+    /// Writes END and REPORT of the last invocation, if that has not been done; gives the end of its log. What became of the
+    /// environment after the answer belongs to it.
+    fn report(&self, news: Option<News>) -> Option<Bytes> {
+        let mut finished = self.finished.lock().take()?;
+        match news {
+            None | Some(News::Ready { extensions_since: None }) => {}
+            Some(News::Ready { extensions_since: Some(since) }) => {
+                finished.extensions = Some(since.elapsed());
+                finished.total = finished.started.elapsed();
+            }
+            Some(News::Ended(why)) => finished.end(why),
+        }
+        finished.total = finished.total.min(self.timeout);
         Some(self.log.report(finished, self.peak_memory_bytes()))
     }
 
@@ -305,17 +335,18 @@ impl Running {
         let duration = self.started.elapsed().min(environment.timeout);
         let (result, status) = match completion {
             // A channel that closed without a word: the server is shutting down, and the process with it.
-            Some(completion) => judge(self.request, completion.unwrap_or(Completion::Exited(KILLED))),
+            Some(completion) => judge(self.request, completion.unwrap_or(Completion::Crashed(KILLED))),
             None => {
-                environment.end();
+                environment.end_because(Ending::TimedOut);
                 (Err(Failure::timeout(self.request, environment.timeout)), Status::Timeout)
             }
         };
         let init = environment.init.lock().take();
         let produced_bytes = result.as_ref().map_or(0, |payload| payload.len() as u64);
-        let finished = Finished { request: self.request, duration, init, status, produced_bytes };
+        let finished =
+            Finished { init, produced_bytes, ..Finished::new(self.request, self.started, duration, status) };
         *environment.finished.lock() = Some(finished);
-        let log_tail = if self.wants_log_tail { environment.report() } else { None };
+        let log_tail = if self.wants_log_tail { environment.report(None) } else { None };
         let (payload, is_error) = match result {
             Ok(payload) => (payload, false),
             Err(failure) => (failure.payload, true),
@@ -335,8 +366,8 @@ fn judge(request: RequestId, completion: Completion) -> (Result<Bytes, Failure>,
             let status = Status::Error(failure.error_type.clone());
             (Err(failure), status)
         }
-        Completion::Exited(reason) => {
-            (Err(Failure::exit(request, reason)), Status::Error(reason.error_type().to_owned()))
+        Completion::Crashed(crash) => {
+            (Err(Failure::crash(request, crash)), Status::Error(crash.error_type().to_owned()))
         }
     }
 }

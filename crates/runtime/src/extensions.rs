@@ -14,6 +14,7 @@ use firelet_types::{ExtensionId, limits};
 pub(crate) use self::event::{Event, Events, InvokeEvent};
 use self::extension::Extension;
 pub(crate) use self::extension::Poller;
+use crate::failure::ExtensionError;
 use crate::platform_log;
 use crate::state::Invocation;
 
@@ -47,9 +48,16 @@ pub(crate) struct Extensions {
     members: Vec<Extension>,
     /// Whether the runtime has asked for its first event, after which nobody registers.
     is_closed: bool,
+    /// The first error that one of them told of.
+    told: Option<ExtensionError>,
 }
 
 impl Extensions {
+    /// The first error that one of them told of.
+    pub(crate) const fn told(&self) -> Option<ExtensionError> {
+        self.told
+    }
+
     /// Registers an extension inside of the runtime's process.
     pub(crate) fn register(&mut self, id: ExtensionId, name: &str, events: &[String]) -> Result<(), Refusal> {
         check_name(name)?;
@@ -79,12 +87,16 @@ impl Extensions {
 
     /// An extension says that it cannot start.
     pub(crate) fn fail_init(&mut self, id: ExtensionId, error_type: &str) -> Result<(), Refusal> {
-        self.find(id)?.fail_init(error_type)
+        self.find(id)?.fail_init(error_type)?;
+        self.told.get_or_insert(ExtensionError::Init);
+        Ok(())
     }
 
     /// An extension says that it is about to exit, after an error.
     pub(crate) fn fail_exit(&mut self, id: ExtensionId, error_type: &str) -> Result<(), Refusal> {
-        self.find(id)?.fail_exit(error_type)
+        self.find(id)?.fail_exit(error_type)?;
+        self.told.get_or_insert(ExtensionError::Exit);
+        Ok(())
     }
 
     /// Tells of an invocation those who want to hear of it. They are waited for from now on.

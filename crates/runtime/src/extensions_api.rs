@@ -18,7 +18,6 @@ use tokio::sync::oneshot;
 use crate::answer::{Answer, accepted, error, json, not_found, pass_over, truncated};
 use crate::extensions::{Event, InvokeEvent, Refusal};
 use crate::guest_api::Shared;
-use crate::state::Readiness;
 
 /// What the paths of this API begin with.
 pub(crate) const PREFIX: &str = "/2020-01-01/extension/";
@@ -151,7 +150,7 @@ async fn next(shared: &Shared, id: ExtensionId) -> Answer {
     let (poller, polled) = oneshot::channel();
     let taken = shared.state.lock().extension_next(id, poller);
     match taken {
-        Ok(Some(callback)) => callback(Readiness::Ready),
+        Ok(Some(due)) => due.call(),
         Ok(None) => {}
         Err(Refusal::Unknown) => return unknown(&format!("Unknown extension {id}")),
         Err(refusal) => return refused(&refusal, &id.to_string()),

@@ -1,6 +1,6 @@
 //! What the caller of a function reads when the function failed: error types and payloads.
 //!
-//! Texts as recorded from AWS. The error type is also what REPORT and INIT_REPORT show.
+//! Texts as recorded from AWS, those of extensions as in its open Runtime Interface Emulator. The error type is also what REPORT and INIT_REPORT show.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use firelet_types::{RequestId, limits};
 use serde::Serialize;
 
-/// Why the process of a runtime ended.
+/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitReason {
     /// It exited with this status.
@@ -20,27 +20,66 @@ pub enum ExitReason {
     OutOfMemory,
 }
 
-impl ExitReason {
-    /// The error type that AWS gives such an end.
-    #[must_use]
-    pub const fn error_type(self) -> &'static str {
+impl fmt::Display for ExitReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exited(_) | Self::Signaled(_) => "Runtime.ExitError",
-            Self::OutOfMemory => "Runtime.OutOfMemory",
+            Self::Exited(status) => write!(formatter, "exit status {status}"),
+            Self::Signaled(signal) => match signal_name(*signal) {
+                Some(name) => write!(formatter, "signal: {name}"),
+                None => write!(formatter, "signal: signal {signal}"),
+            },
+            Self::OutOfMemory => formatter.write_str("signal: killed"),
         }
     }
 }
 
-impl fmt::Display for ExitReason {
+/// Whose end it was that ended an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// The runtime's.
+    Runtime,
+}
+
+/// The error that an extension told of before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtensionError {
+    /// It could not start.
+    Init,
+    /// It was about to exit.
+    Exit,
+}
+
+/// The end of a process that nobody had asked for, and with it of all others in its environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crash {
+    /// Whose.
+    pub process: Process,
+    /// How it ended.
+    pub reason: ExitReason,
+    /// What an extension had said before, which is what counts.
+    pub told: Option<ExtensionError>,
+}
+
+impl Crash {
+    /// The error type that AWS gives such an end.
+    #[must_use]
+    pub const fn error_type(self) -> &'static str {
+        match (self.told, self.process, self.reason) {
+            (Some(ExtensionError::Init), _, _) => "Extension.InitError",
+            (Some(ExtensionError::Exit), _, _) => "Extension.ExitError",
+            (None, Process::Runtime, ExitReason::OutOfMemory) => "Runtime.OutOfMemory",
+            (None, Process::Runtime, _) => "Runtime.ExitError",
+        }
+    }
+}
+
+impl fmt::Display for Crash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited(0) => formatter.write_str("Runtime exited without providing a reason"),
-            Self::Exited(status) => write!(formatter, "Runtime exited with error: exit status {status}"),
-            Self::Signaled(signal) => match signal_name(*signal) {
-                Some(name) => write!(formatter, "Runtime exited with error: signal: {name}"),
-                None => write!(formatter, "Runtime exited with error: signal: signal {signal}"),
-            },
-            Self::OutOfMemory => formatter.write_str("Runtime exited with error: signal: killed"),
+        match (self.process, self.reason) {
+            (Process::Runtime, ExitReason::Exited(0)) => {
+                formatter.write_str("Runtime exited without providing a reason")
+            }
+            (Process::Runtime, reason) => write!(formatter, "Runtime exited with error: {reason}"),
         }
     }
 }
@@ -89,10 +128,10 @@ impl Failure {
         Self { error_type: error_type.to_owned(), payload: Bytes::from(text) }
     }
 
-    /// The runtime ended during `request`.
+    /// The environment came to an end during `request`.
     #[must_use]
-    pub fn exit(request: RequestId, reason: ExitReason) -> Self {
-        Self::new(reason.error_type(), &format!("RequestId: {request} Error: {reason}"))
+    pub fn crash(request: RequestId, crash: Crash) -> Self {
+        Self::new(crash.error_type(), &format!("RequestId: {request} Error: {crash}"))
     }
 
     /// The function did not answer within `timeout`.
@@ -157,21 +196,30 @@ mod tests {
             &Failure::timeout(id, Duration::from_secs(1)),
             r#"{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: ID Error: Task timed out after 1.00 seconds"}"#,
         );
+        let crash = |reason, told| Failure::crash(id, Crash { process: Process::Runtime, reason, told });
         check(
-            &Failure::exit(id, ExitReason::Exited(0)),
+            &crash(ExitReason::Exited(0), None),
             r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: ID Error: Runtime exited without providing a reason"}"#,
         );
         check(
-            &Failure::exit(id, ExitReason::Exited(127)),
+            &crash(ExitReason::Exited(127), None),
             r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: ID Error: Runtime exited with error: exit status 127"}"#,
         );
         check(
-            &Failure::exit(id, ExitReason::Signaled(11)),
+            &crash(ExitReason::Signaled(11), None),
             r#"{"errorType":"Runtime.ExitError","errorMessage":"RequestId: ID Error: Runtime exited with error: signal: segmentation fault"}"#,
         );
         check(
-            &Failure::exit(id, ExitReason::OutOfMemory),
+            &crash(ExitReason::OutOfMemory, None),
             r#"{"errorType":"Runtime.OutOfMemory","errorMessage":"RequestId: ID Error: Runtime exited with error: signal: killed"}"#,
+        );
+        check(
+            &crash(ExitReason::Exited(1), Some(ExtensionError::Init)),
+            r#"{"errorType":"Extension.InitError","errorMessage":"RequestId: ID Error: Runtime exited with error: exit status 1"}"#,
+        );
+        check(
+            &crash(ExitReason::Exited(0), Some(ExtensionError::Exit)),
+            r#"{"errorType":"Extension.ExitError","errorMessage":"RequestId: ID Error: Runtime exited without providing a reason"}"#,
         );
         check(
             &Failure::response_too_large(),

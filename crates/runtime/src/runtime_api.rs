@@ -7,6 +7,8 @@
 //! like the `GET /next` that would follow it, with the next event in place of a 202. It saves firelet's bootstraps a
 //! round trip for each invocation.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use firelet_types::limits;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -19,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::{Answer, accepted, error, json, not_found, pass_over, too_large, truncated};
 use crate::failure::recorded_error_type;
-use crate::state::{Completion, Invocation, Readiness, Refusal, State};
+use crate::state::{Completion, Invocation, Refusal, State};
 
 /// What the paths of this API begin with.
 pub(crate) const PREFIX: &str = "/2018-06-01/runtime/";
@@ -65,9 +67,9 @@ async fn next_after(answer: Answer, state: &Mutex<State>, headers: &HeaderMap) -
 
 async fn next(state: &Mutex<State>) -> Answer {
     let (poller, polled) = oneshot::channel();
-    let accepted = state.lock().next(poller);
+    let accepted = state.lock().next(poller, Instant::now);
     match accepted {
-        Ok(Some(callback)) => callback(Readiness::Ready),
+        Ok(Some(due)) => due.call(),
         Ok(None) => {}
         Err(refusal) => return refused(&refusal),
     }

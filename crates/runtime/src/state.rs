@@ -5,12 +5,14 @@
 //!
 //! The names of the states follow AWS's open Runtime Interface Emulator.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use firelet_types::{ExtensionId, RequestId, TenantId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::extensions::{self, Extensions};
-use crate::failure::ExitReason;
+use crate::failure::{Crash, ExitReason, Process};
 use crate::platform_log;
 
 /// One event on its way to the function.
@@ -43,8 +45,8 @@ pub(crate) enum Completion {
     Error { error_type: String, payload: Bytes },
     /// The result was larger than a response may be.
     ResponseTooLarge,
-    /// The runtime ended before it answered.
-    Exited(ExitReason),
+    /// The environment ended before the runtime answered.
+    Crashed(Crash),
 }
 
 /// How the Init phase ended.
@@ -54,8 +56,8 @@ pub(crate) enum InitEnd {
     Ready,
     /// The runtime reported an error.
     Error { error_type: String, payload: Bytes },
-    /// The runtime ended.
-    Exited(ExitReason),
+    /// The environment ended.
+    Crashed(Crash),
 }
 
 /// An invocation that never reached the function, so that another environment may take it.
@@ -84,21 +86,70 @@ pub enum Readiness {
     Ended,
 }
 
-/// Called once, as soon as a busy runtime is ready or gone.
-pub(crate) type ReadyCallback = Box<dyn FnOnce(Readiness) + Send>;
+/// What became of an environment that was busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It waits for an event. With the time since when it waited for extensions only, if it did.
+    Ready { extensions_since: Option<Instant> },
+    /// It is gone.
+    Ended(Ending),
+}
+
+/// Why an environment came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// One of its processes ended by itself.
+    Crashed(Crash),
+    /// The time of its invocation was over.
+    TimedOut,
+    /// Nobody wants it any more.
+    Unwanted,
+}
+
+impl News {
+    /// What the owner learns of it.
+    pub(crate) const fn readiness(self) -> Readiness {
+        match self {
+            Self::Ready { .. } => Readiness::Ready,
+            Self::Ended(_) => Readiness::Ended,
+        }
+    }
+}
+
+/// Called once, as soon as a busy environment is ready or gone.
+pub(crate) type ReadyCallback = Box<dyn FnOnce(News) + Send>;
+
+/// A callback that is due. To be called once the state is unlocked.
+#[must_use]
+pub(crate) struct Due {
+    callback: ReadyCallback,
+    news: News,
+}
+
+impl Due {
+    pub(crate) fn call(self) {
+        (self.callback)(self.news);
+    }
+}
 
 enum Phase {
     /// The runtime has not asked for an event yet.
     Init { end: oneshot::Sender<InitEnd> },
     /// The runtime waits for an event; extensions may still be at work.
-    Ready { poller: Poller, waiting: Waiting },
+    Ready { poller: Poller, waiting: Waiting, extensions_since: Option<Instant> },
     /// The function works on an event.
     Running { request_id: RequestId, answer: oneshot::Sender<Completion> },
     /// The runtime answered and has not asked for the next event.
     Answered { ready: Option<ReadyCallback> },
     /// The runtime is gone, or what it says no longer counts.
-    Ended,
+    Ended { why: Ending },
 }
+
+/// In place of a phase that is about to be replaced.
+const REPLACED: Phase = Phase::Ended { why: Ending::Unwanted };
+/// What those learn who wait for an environment that firelet ends.
+pub(crate) const KILLED: Crash =
+    Crash { process: Process::Runtime, reason: ExitReason::Signaled(9), told: None };
 
 /// Who waits for extensions, when the runtime no longer does.
 enum Waiting {
@@ -125,27 +176,38 @@ impl State {
 
     /// The runtime asks for an event. A second poll replaces the first, whose connection may be gone.
     ///
-    /// What is returned shall be called once the state is unlocked.
-    pub(crate) fn next(&mut self, poller: Poller) -> Result<Option<ReadyCallback>, Refusal> {
-        let waiting = match std::mem::replace(&mut self.phase, Phase::Ended) {
+    /// `now` is asked for if there are extensions to wait for.
+    pub(crate) fn next(
+        &mut self,
+        poller: Poller,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<Option<Due>, Refusal> {
+        let mut extensions_since = None;
+        let waiting = match std::mem::replace(&mut self.phase, REPLACED) {
             Phase::Init { end } => {
                 self.extensions.close();
                 Waiting::Init(end)
             }
-            Phase::Ready { waiting, .. } => waiting,
+            Phase::Ready { waiting, extensions_since: since, .. } => {
+                extensions_since = since;
+                waiting
+            }
             Phase::Answered { ready } => ready.map_or(Waiting::Nobody, Waiting::Owner),
-            phase @ (Phase::Running { .. } | Phase::Ended) => {
+            phase @ (Phase::Running { .. } | Phase::Ended { .. }) => {
                 self.phase = phase;
                 return Err(self.refusal("Ready"));
             }
         };
-        self.phase = Phase::Ready { poller, waiting };
+        if extensions_since.is_none() && !self.extensions.are_idle() {
+            extensions_since = Some(now());
+        }
+        self.phase = Phase::Ready { poller, waiting, extensions_since };
         Ok(self.settle())
     }
 
     /// Ends the wait for the environment to be free, if it is.
-    fn settle(&mut self) -> Option<ReadyCallback> {
-        let Phase::Ready { waiting, .. } = &mut self.phase else { return None };
+    fn settle(&mut self) -> Option<Due> {
+        let Phase::Ready { waiting, extensions_since, .. } = &mut self.phase else { return None };
         if !self.extensions.are_idle() {
             return None;
         }
@@ -156,7 +218,10 @@ impl State {
                 let _ = end.send(InitEnd::Ready);
                 None
             }
-            Waiting::Owner(callback) => Some(callback),
+            Waiting::Owner(callback) => {
+                let news = News::Ready { extensions_since: *extensions_since };
+                Some(Due { callback, news })
+            }
         }
     }
 
@@ -170,12 +235,12 @@ impl State {
         self.extensions.register(id, name, events)
     }
 
-    /// An extension asks for its next event. What is returned shall be called once the state is unlocked.
+    /// An extension asks for its next event.
     pub(crate) fn extension_next(
         &mut self,
         id: ExtensionId,
         poller: extensions::Poller,
-    ) -> Result<Option<ReadyCallback>, extensions::Refusal> {
+    ) -> Result<Option<Due>, extensions::Refusal> {
         self.extensions.next(id, poller)?;
         Ok(self.settle())
     }
@@ -273,7 +338,7 @@ impl State {
 
     /// The runtime says that it cannot start.
     pub(crate) fn fail_init(&mut self, error_type: String, payload: Bytes) -> Result<(), Refusal> {
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
+        match std::mem::replace(&mut self.phase, REPLACED) {
             Phase::Init { end } => {
                 let _ = end.send(InitEnd::Error { error_type, payload });
                 Ok(())
@@ -285,34 +350,47 @@ impl State {
         }
     }
 
-    /// The runtime's process ended. What is returned shall be called once the state is unlocked.
-    pub(crate) fn end(&mut self, reason: ExitReason) -> Option<ReadyCallback> {
-        match std::mem::replace(&mut self.phase, Phase::Ended) {
-            Phase::Init { end } => {
-                let _ = end.send(InitEnd::Exited(reason));
+    /// A process ended by itself, and with it all others.
+    pub(crate) fn process_ended(&mut self, process: Process, reason: ExitReason) -> Option<Due> {
+        let crash = Crash { process, reason, told: self.extensions.told() };
+        self.end_with(Ending::Crashed(crash), crash)
+    }
+
+    /// The environment is to end.
+    pub(crate) fn end(&mut self, why: Ending) -> Option<Due> {
+        self.end_with(why, KILLED)
+    }
+
+    fn end_with(&mut self, why: Ending, crash: Crash) -> Option<Due> {
+        let callback = match std::mem::replace(&mut self.phase, Phase::Ended { why }) {
+            Phase::Init { end } | Phase::Ready { waiting: Waiting::Init(end), .. } => {
+                let _ = end.send(InitEnd::Crashed(crash));
                 None
             }
             Phase::Running { answer, .. } => {
-                let _ = answer.send(Completion::Exited(reason));
-                None
-            }
-            Phase::Ready { waiting: Waiting::Init(end), .. } => {
-                let _ = end.send(InitEnd::Exited(reason));
+                let _ = answer.send(Completion::Crashed(crash));
                 None
             }
             Phase::Ready { waiting: Waiting::Owner(callback), .. } => Some(callback),
             Phase::Answered { ready } => ready,
-            Phase::Ready { waiting: Waiting::Nobody, .. } | Phase::Ended => None,
-        }
+            Phase::Ready { waiting: Waiting::Nobody, .. } => None,
+            // The first reason counts.
+            phase @ Phase::Ended { .. } => {
+                self.phase = phase;
+                None
+            }
+        }?;
+        Some(Due { callback, news: News::Ended(why) })
     }
 
     /// Has `callback` called when the runtime and its extensions ask for their next event, or are gone: through the return
     /// value when that is so already.
-    pub(crate) fn when_ready(&mut self, callback: ReadyCallback) -> Option<(ReadyCallback, Readiness)> {
+    pub(crate) fn when_ready(&mut self, callback: ReadyCallback) -> Option<Due> {
         match &mut self.phase {
-            Phase::Ready { poller, waiting } if !poller.is_closed() => {
+            Phase::Ready { poller, waiting, extensions_since } if !poller.is_closed() => {
                 if self.extensions.are_idle() {
-                    return Some((callback, Readiness::Ready));
+                    let news = News::Ready { extensions_since: *extensions_since };
+                    return Some(Due { callback, news });
                 }
                 *waiting = Waiting::Owner(callback);
                 None
@@ -325,7 +403,10 @@ impl State {
                 *ready = Some(callback);
                 None
             }
-            Phase::Init { .. } | Phase::Running { .. } | Phase::Ended => Some((callback, Readiness::Ended)),
+            Phase::Ended { why } => Some(Due { callback, news: News::Ended(*why) }),
+            Phase::Init { .. } | Phase::Running { .. } => {
+                Some(Due { callback, news: News::Ended(Ending::Unwanted) })
+            }
         }
     }
 
@@ -341,7 +422,7 @@ impl State {
             Phase::Ready { .. } => "Ready",
             Phase::Running { .. } => "Running",
             Phase::Answered { .. } => "ResponseSent",
-            Phase::Ended => "Exited",
+            Phase::Ended { .. } => "Exited",
         };
         Refusal::Transition { from, to }
     }
@@ -372,7 +453,7 @@ mod tests {
         fn ready() -> (Self, oneshot::Receiver<Invocation>) {
             let mut runtime = Self::new();
             let (poller, polled) = oneshot::channel();
-            assert!(runtime.state.next(poller).unwrap().is_none());
+            assert!(runtime.state.next(poller, Instant::now).unwrap().is_none());
             (runtime, polled)
         }
 
@@ -390,6 +471,10 @@ mod tests {
         }
     }
 
+    fn crash(reason: ExitReason) -> Crash {
+        Crash { process: Process::Runtime, reason, told: None }
+    }
+
     fn respond(state: &mut State, id: &RequestId) -> Result<(), Refusal> {
         state.complete(&id.to_string(), Completion::Response(Bytes::new()), "InvocationResponse")
     }
@@ -405,7 +490,7 @@ mod tests {
         assert_eq!(completion.try_recv().unwrap(), Completion::Response(Bytes::new()));
         assert!(!runtime.state.is_ready());
         let (poller, _polled) = oneshot::channel();
-        runtime.state.next(poller).unwrap();
+        runtime.state.next(poller, Instant::now).unwrap();
         assert!(runtime.state.is_ready());
     }
 
@@ -419,7 +504,7 @@ mod tests {
         let _completion = runtime.state.invoke(invocation.clone()).unwrap();
         assert_eq!(respond(&mut runtime.state, &id), Err(Refusal::UnknownRequestId));
         let (poller, _other) = oneshot::channel();
-        let refused = runtime.state.next(poller).err();
+        let refused = runtime.state.next(poller, Instant::now).err();
         assert_eq!(refused, Some(Refusal::Transition { from: "Running", to: "Ready" }));
         respond(&mut runtime.state, &invocation.request_id).unwrap();
         let refused = Refusal::Transition { from: "ResponseSent", to: "InvocationResponse" };
@@ -447,7 +532,7 @@ mod tests {
         let invocation = runtime.invocation();
         assert_eq!(runtime.state.invoke(invocation).err(), Some(Undelivered));
         let (poller, _polled) = oneshot::channel();
-        runtime.state.next(poller).unwrap();
+        runtime.state.next(poller, Instant::now).unwrap();
         assert!(runtime.state.is_ready());
     }
 
@@ -459,28 +544,28 @@ mod tests {
         respond(&mut runtime.state, &invocation.request_id).unwrap();
         let called = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&called);
-        let callback = Box::new(move |readiness| {
-            assert_eq!(readiness, Readiness::Ready);
+        let callback = Box::new(move |news| {
+            assert_eq!(news, News::Ready { extensions_since: None });
             seen.store(true, Ordering::SeqCst);
         });
         assert!(runtime.state.when_ready(callback).is_none());
         let (poller, _polled) = oneshot::channel();
-        let callback = runtime.state.next(poller).unwrap().unwrap();
-        callback(Readiness::Ready);
+        let callback = runtime.state.next(poller, Instant::now).unwrap().unwrap();
+        callback.call();
         assert!(called.load(Ordering::SeqCst));
     }
 
     #[test]
     fn the_end_of_the_process_reaches_whoever_waits() {
         let mut runtime = Runtime::new();
-        runtime.state.end(ExitReason::Exited(1));
-        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Exited(ExitReason::Exited(1)));
+        let _ = runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1));
+        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Crashed(crash(ExitReason::Exited(1))));
 
         let (mut runtime, _polled) = Runtime::ready();
         let invocation = runtime.invocation();
         let mut completion = runtime.state.invoke(invocation).unwrap();
-        runtime.state.end(ExitReason::Signaled(9));
-        assert_eq!(completion.try_recv().unwrap(), Completion::Exited(ExitReason::Signaled(9)));
+        let _ = runtime.state.process_ended(Process::Runtime, ExitReason::Signaled(9));
+        assert_eq!(completion.try_recv().unwrap(), Completion::Crashed(crash(ExitReason::Signaled(9))));
         let invocation = runtime.invocation();
         assert_eq!(runtime.state.invoke(invocation).err(), Some(Undelivered));
     }
@@ -494,16 +579,13 @@ mod tests {
             (runtime, id)
         }
 
-        fn next(&mut self) -> (oneshot::Receiver<Invocation>, Option<ReadyCallback>) {
+        fn next(&mut self) -> (oneshot::Receiver<Invocation>, Option<Due>) {
             let (poller, polled) = oneshot::channel();
-            let callback = self.state.next(poller).unwrap();
+            let callback = self.state.next(poller, Instant::now).unwrap();
             (polled, callback)
         }
 
-        fn extension_next(
-            &mut self,
-            id: ExtensionId,
-        ) -> (oneshot::Receiver<extensions::Event>, Option<ReadyCallback>) {
+        fn extension_next(&mut self, id: ExtensionId) -> (oneshot::Receiver<extensions::Event>, Option<Due>) {
             let (poller, polled) = oneshot::channel();
             let callback = self.state.extension_next(id, poller).unwrap();
             (polled, callback)
@@ -545,16 +627,38 @@ mod tests {
         let next = runtime.invocation();
         assert_eq!(runtime.state.invoke(next).err(), Some(Undelivered));
         assert!(runtime.state.when_ready(Box::new(|_| {})).is_none());
-        let (_poll, callback) = runtime.extension_next(id);
-        assert!(callback.is_some() && runtime.state.is_ready());
+        let (_poll, due) = runtime.extension_next(id);
+        assert!(matches!(due, Some(Due { news: News::Ready { extensions_since: Some(_) }, .. })));
+        assert!(runtime.state.is_ready());
+    }
+
+    #[test]
+    fn the_first_reason_of_an_end_is_what_its_owner_learns() {
+        let (mut runtime, _polled) = Runtime::ready();
+        let invocation = runtime.invocation();
+        let _completion = runtime.state.invoke(invocation.clone()).unwrap();
+        respond(&mut runtime.state, &invocation.request_id).unwrap();
+        assert!(runtime.state.end(Ending::TimedOut).is_none());
+        assert!(runtime.state.process_ended(Process::Runtime, ExitReason::Signaled(9)).is_none());
+        let due = runtime.state.when_ready(Box::new(|_| {}));
+        assert!(matches!(due, Some(Due { news: News::Ended(Ending::TimedOut), .. })));
+    }
+
+    #[test]
+    fn what_an_extension_told_of_is_why_the_environment_ended() {
+        let (mut runtime, id) = Runtime::with_extension();
+        runtime.state.extension_fail_init(id, "Extension.Broken").unwrap();
+        let _ = runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1));
+        let InitEnd::Crashed(crash) = runtime.init.try_recv().unwrap() else { panic!("Init went on") };
+        assert_eq!(crash.error_type(), "Extension.InitError");
     }
 
     #[test]
     fn a_runtime_that_ends_before_its_extensions_are_ready_fails_init() {
         let (mut runtime, _) = Runtime::with_extension();
         let (_poll, _) = runtime.next();
-        runtime.state.end(ExitReason::Exited(1));
-        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Exited(ExitReason::Exited(1)));
+        let _ = runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1));
+        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Crashed(crash(ExitReason::Exited(1))));
     }
 
     #[test]

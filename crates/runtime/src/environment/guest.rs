@@ -10,10 +10,9 @@ use firelet_sandbox::{End, ExitStatus};
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
 
-use crate::failure::ExitReason;
+use crate::failure::{ExitReason, Process};
 use crate::guest_api::{Connections, Shared};
 use crate::output::Output;
-use crate::state::Readiness;
 
 /// How long what a dead process had still sent is waited for.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -55,15 +54,13 @@ impl Guest {
         let _ = tokio::time::timeout(LAST_WORDS, self.output.pump_to_end()).await;
         self.output.finish();
         self.last_peak.store(status.map_or(0, |status| status.peak_memory_bytes), Ordering::Relaxed);
-        let callback = self.shared.state.lock().end(status.map_or(KILLED, ExitReason::from));
-        if let Some(callback) = callback {
-            callback(Readiness::Ended);
+        let reason = status.map_or(ExitReason::Signaled(9), ExitReason::from);
+        let due = self.shared.state.lock().process_ended(Process::Runtime, reason);
+        if let Some(due) = due {
+            due.call();
         }
     }
 }
-
-/// How a sandbox that was killed from outside has ended.
-pub(super) const KILLED: ExitReason = ExitReason::Signaled(9);
 
 /// How the guest's process ended; none when the whole sandbox was killed.
 async fn exit_status(exit: &pipe::Receiver) -> Option<ExitStatus> {

@@ -6,20 +6,19 @@ use std::time::{Duration, Instant};
 use firelet_types::RequestId;
 use tokio::sync::oneshot;
 
-use super::guest::KILLED;
 use super::log::{Finished, Log};
 use super::{Environment, InitializationType, Outcome};
-use crate::failure::{ExitReason, Failure};
+use crate::failure::{Crash, Failure};
 use crate::platform_log::event::{Extension, Status};
-use crate::state::InitEnd;
+use crate::state::{InitEnd, KILLED};
 
 /// Why the Init phase did not succeed.
 #[derive(Debug)]
 pub enum InitFailure {
     /// The runtime reported an error.
     Failed(Failure),
-    /// The runtime ended.
-    Exited(ExitReason),
+    /// The runtime or an extension ended.
+    Crashed(Crash),
     /// There is no program to start, for this reason.
     Entrypoint(String),
     /// It took longer than it may.
@@ -40,7 +39,7 @@ impl Starting {
     /// # Errors
     ///
     /// When Init fails or takes longer.
-    pub async fn initialise(self, limit: Duration) -> Result<Environment, InitFailed> {
+    pub async fn initialise(mut self, limit: Duration) -> Result<Environment, InitFailed> {
         let end = tokio::time::timeout(limit, self.end).await;
         let duration = self.started.elapsed().min(limit);
         let phase = self.phase;
@@ -52,9 +51,9 @@ impl Starting {
             Ok(Ok(InitEnd::Error { error_type, payload })) => {
                 InitFailure::Failed(Failure { error_type, payload })
             }
-            Ok(Ok(InitEnd::Exited(reason))) => InitFailure::Exited(reason),
+            Ok(Ok(InitEnd::Crashed(crash))) => InitFailure::Crashed(crash),
             // The driver was dropped: the server is shutting down and the process with it.
-            Ok(Err(_)) => InitFailure::Exited(KILLED),
+            Ok(Err(_)) => InitFailure::Crashed(KILLED),
             Err(_) => InitFailure::TimedOut,
         };
         let peak_memory_bytes = self.environment.peak_memory_bytes();
@@ -65,8 +64,9 @@ impl Starting {
 
 impl Environment {
     /// Takes down how long Init took. Its first invocation reports that, unless it is made ahead of them.
-    fn initialised(&self, duration: Duration, phase: InitPhase) {
+    fn initialised(&mut self, duration: Duration, phase: InitPhase) {
         let extensions = self.state.lock().extensions();
+        self.has_extensions = !extensions.is_empty();
         self.log.init_done(duration, phase, extensions);
         match (self.initialization, phase) {
             (InitializationType::ProvisionedConcurrency, _) => {}
@@ -128,11 +128,13 @@ impl InitFailed {
     pub fn outcome(self, request: RequestId) -> Outcome {
         let status = self.failure.status();
         self.log.start(request);
-        let finished = Finished { request, duration: self.duration, init: None, status, produced_bytes: 0 };
+        let now = Instant::now();
+        let started = now.checked_sub(self.duration).unwrap_or(now);
+        let finished = Finished::new(request, started, self.duration, status);
         let log_tail = self.log.report(finished, self.peak_memory_bytes);
         let failure = match self.failure {
             InitFailure::Failed(failure) => failure,
-            InitFailure::Exited(reason) => Failure::exit(request, reason),
+            InitFailure::Crashed(crash) => Failure::crash(request, crash),
             InitFailure::Entrypoint(problem) => Failure::invalid_entrypoint(request, &problem),
             InitFailure::TimedOut => Failure::timeout(request, self.log.timeout),
         };
@@ -149,7 +151,7 @@ impl InitFailure {
     fn status(&self) -> Status {
         match self {
             Self::Failed(failure) => Status::Error(failure.error_type.clone()),
-            Self::Exited(reason) => Status::Error(reason.error_type().to_owned()),
+            Self::Crashed(crash) => Status::Error(crash.error_type().to_owned()),
             Self::Entrypoint(_) => Status::Error("Runtime.InvalidEntrypoint".to_owned()),
             Self::TimedOut => Status::Timeout,
         }

@@ -152,6 +152,7 @@ pub async fn start(
         log,
         timeout: function.timeout,
         initialization: function.initialization,
+        has_extensions: false,
         init: Mutex::new(None),
         spent: Mutex::default(),
         finished: Mutex::new(None),

@@ -1,18 +1,19 @@
 //! What the platform tells of one environment: to its log, and to those who have subscribed to it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use firelet_types::{Clock, RequestId};
+use firelet_types::{Clock, RequestId, Timestamp};
 
 use super::{Function, InitPhase, InitializationType};
 use crate::catalogue::Interpreter;
 use crate::output::Output;
 use crate::platform_log::event::{
-    Event, Extension, InitDone, InitStart, Instance, Report, RuntimeDone, Start, Status,
+    Event, Extension, InitDone, InitStart, Instance, Report, RuntimeDone, Span, Start, Status,
 };
 use crate::platform_log::{Format, Level};
+use crate::state::Ending;
 
 /// The log of one environment, and what its reports say besides.
 pub(super) struct Log {
@@ -28,11 +29,51 @@ pub(super) struct Log {
 /// What END and REPORT are to say of an invocation.
 pub(super) struct Finished {
     pub(super) request: RequestId,
+    pub(super) started: Instant,
+    /// Until the answer.
     pub(super) duration: Duration,
+    /// How long extensions worked after the runtime asked for its next event.
+    pub(super) extensions: Option<Duration>,
+    /// Until the environment was free.
+    pub(super) total: Duration,
     pub(super) init: Option<Duration>,
     pub(super) status: Status,
     /// The size of the response.
     pub(super) produced_bytes: u64,
+}
+
+impl Finished {
+    /// An invocation that was answered `duration` after it began.
+    pub(super) const fn new(
+        request: RequestId,
+        started: Instant,
+        duration: Duration,
+        status: Status,
+    ) -> Self {
+        Self {
+            request,
+            started,
+            duration,
+            extensions: None,
+            total: duration,
+            init: None,
+            status,
+            produced_bytes: 0,
+        }
+    }
+
+    /// The environment came to its end after the answer. An invocation that had failed before keeps its own reason.
+    pub(super) fn end(&mut self, why: Ending) {
+        let status = match why {
+            Ending::Unwanted => return,
+            Ending::TimedOut => Status::Timeout,
+            Ending::Crashed(crash) => Status::Error(crash.error_type().to_owned()),
+        };
+        self.total = self.started.elapsed();
+        if self.status == Status::Success {
+            self.status = status;
+        }
+    }
 }
 
 impl Log {
@@ -104,7 +145,8 @@ impl Log {
 
     /// Writes END and REPORT, and gives the end of the invocation's log.
     pub(super) fn report(&self, finished: Finished, peak_memory_bytes: u64) -> Bytes {
-        let Finished { request, duration, init, status, produced_bytes } = finished;
+        let Finished { request, duration, extensions, total, init, status, produced_bytes, .. } = finished;
+        let spans = extensions.map(|duration| self.overhead(duration)).into_iter().collect();
         let done = RuntimeDone {
             request,
             status: status.clone(),
@@ -115,15 +157,22 @@ impl Log {
         };
         let report = Report {
             request,
-            duration,
+            duration: total,
             init,
             memory_megabytes: self.memory_megabytes,
             peak_memory_bytes,
             status,
-            spans: Vec::new(),
+            spans,
             tracing: None,
         };
         self.output.end(self.lines(&[Event::RuntimeDone(done), Event::Report(report)]))
+    }
+
+    /// What extensions took that have just asked for their next event.
+    fn overhead(&self, duration: Duration) -> Span {
+        let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let start = Timestamp::from_millis(self.clock.now().as_millis().saturating_sub(milliseconds));
+        Span { name: "extensionOverhead", start, duration }
     }
 
     fn lines(&self, events: &[Event]) -> Vec<u8> {
