@@ -71,5 +71,6 @@ fn spec() -> Spec {
         cpu: Cpu::for_memory(128),
         processes: 1024,
         network: Network::Isolated,
+        template: None,
     }
 }

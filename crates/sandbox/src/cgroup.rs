@@ -200,7 +200,6 @@ pub(crate) struct Entrance {
 /// The open files that judge a sandbox's memory.
 pub(crate) struct MemoryFiles {
     pub(crate) kind: GaugeKind,
-    pub(crate) limit: u64,
     pub(crate) peak: OwnedFd,
     pub(crate) current: OwnedFd,
     pub(crate) statistics: OwnedFd,
@@ -250,11 +249,11 @@ impl Group {
     }
 
     /// The files that judge memory, if it is limited.
-    pub(crate) fn memory_files(&self, limit: u64) -> Result<Option<MemoryFiles>, Failure> {
+    pub(crate) fn memory_files(&self) -> Result<Option<MemoryFiles>, Failure> {
         self.memory_member()
             .map(|member| match member.version {
-                Version::V1 => v1::memory_files(member, limit),
-                Version::V2 => v2::memory_files(member, limit),
+                Version::V1 => v1::memory_files(member),
+                Version::V2 => v2::memory_files(member),
             })
             .transpose()
     }
@@ -277,15 +276,22 @@ impl Group {
         member.map(|member| member.open("cgroup.freeze", true)).transpose()
     }
 
-    /// Whether the kernel itself has killed for lack of memory.
-    pub(crate) fn was_out_of_memory(&self) -> bool {
-        self.memory_member().is_some_and(|member| {
+    /// Lets frozen processes go on.
+    pub(crate) fn thaw(&self) {
+        if let Ok(Some(freezer)) = self.freezer() {
+            let _ = rustix::io::write(&freezer, b"0");
+        }
+    }
+
+    /// How often the kernel itself has killed for lack of memory.
+    pub(crate) fn kills_for_memory(&self) -> u64 {
+        self.memory_member().map_or(0, |member| {
             let file = match member.version {
                 Version::V1 => "memory.oom_control",
                 Version::V2 => "memory.events",
             };
             let text = fs::read_to_string(member.path.join(file)).unwrap_or_default();
-            field(&text, "oom_kill").is_some_and(|kills| kills > 0)
+            field(&text, "oom_kill").unwrap_or(0)
         })
     }
 

@@ -53,6 +53,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A port inside a sandbox cannot be connected to.
+    #[error("connect to port {port} in the sandbox")]
+    Connect {
+        /// The port.
+        port: u16,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// A step of the isolation failed.
     #[error("{step} ({call}){}", describe(detail))]
     Isolate {
@@ -85,6 +94,7 @@ impl Error {
             | Self::Control { .. }
             | Self::Protocol
             | Self::Specification { .. }
+            | Self::Connect { .. }
             | Self::Execute { .. } => None,
         }
     }
@@ -156,6 +166,9 @@ steps! {
     CreateNetwork: "create a network namespace", "clone CLONE_NEWNET";
     RaiseLoopback: "bring up loopback", "ioctl SIOCSIFFLAGS";
     Listen: "listen on 127.0.0.1:9001 in the sandbox's network", "listen";
+    StartFirstProcess: "start the sandbox's first process", "recvmsg";
+    EnterSandbox: "enter the sandbox's namespaces", "setns";
+    LeaveSandbox: "leave the sandbox's namespaces", "setns";
     EnterNetwork: "enter the sandbox's network namespace", "setns CLONE_NEWNET";
     SetHostName: "set the host name", "sethostname";
     BuildRoot: "build the sandbox's root", "mount";
@@ -190,6 +203,8 @@ steps! {
     TakeUser: "take a free user id: every one of the range is in use", "user id range";
     Watch: "watch the sandbox", "epoll_ctl";
     ReadRequest: "read the request", "recvmsg";
+    OpenSocket: "open a socket in the sandbox's network", "socket";
+    Tell: "tell the sandbox what to do", "sendmsg";
 }
 
 impl Step {

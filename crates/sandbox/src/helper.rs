@@ -1,10 +1,14 @@
 //! The helper process: one thread that makes sandboxes for the server and cleans up after them.
 //!
-//! It answers the control socket, watches its sandboxes, and prepares spare parts while idle. It waits for no guest: a
-//! launch is answered when the guest's program runs, and meanwhile the next one is taken.
+//! It answers the control socket and the channel of each sandbox, watches processes, and makes sandboxes ahead while
+//! nobody wants one. It waits for no guest: a launch is answered when the guest's program runs, and meanwhile the next
+//! one is taken.
 
 mod ground;
-mod spare;
+mod home;
+mod member;
+mod parts;
+mod prepared;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -14,27 +18,27 @@ use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::net::RecvFlags;
-use rustix::pipe::PipeFlags;
 
-use crate::cgroup::{Group, Limits};
+use crate::cgroup::Group;
 use crate::error::{At, Failure, Step};
+use crate::guest;
 use crate::helper::ground::Ground;
-use crate::helper::spare::Spare;
-use crate::init::{self, FAILURE_LENGTH, Pipes, Plan};
-use crate::namespace;
-use crate::protocol::{self, Launch, Launched, MESSAGE_LIMIT};
-use crate::sandbox::{End, ExitStatus, GaugeKind};
+use crate::helper::home::Home;
+use crate::helper::member::Member;
+use crate::helper::parts::Parts;
+use crate::helper::prepared::Templates;
+use crate::protocol::{self, ChannelRequest, Duty, Launch, MESSAGE_LIMIT, Program, Request};
 use crate::spec::Network;
-use crate::sys::{self, Child, Forked};
+use crate::sys;
 
-/// Spare parts kept ready, so that a burst of this many launches waits for none to be made.
+/// Sandboxes kept ready for any program, so that a burst of this many launches waits for none to be made.
 const SPARES: usize = 4;
 /// How often cgroups are tried again whose last process is still on its way out.
 const CLEANUP_INTERVAL: Duration = Duration::from_millis(10);
+/// How long nothing may have happened before sandboxes are made ahead: who just got one shall have the processor.
+const LULL: Duration = Duration::from_millis(5);
 /// Between what the server waits for and what a burst of launches may take.
 const EVENTS_AT_A_TIME: usize = 64;
-
-const CONTROL: u64 = 0;
 
 /// Runs the helper until the server is gone. To be called first thing in `main`, when `argv[0]` is
 /// [`HELPER_NAME`](crate::HELPER_NAME).
@@ -48,65 +52,34 @@ pub fn run_helper() -> ExitCode {
     }
 }
 
-/// What woke the helper: one of the descriptors of one sandbox.
+/// What woke the helper. Numbers name sandboxes and, second, guests.
 #[derive(Clone, Copy)]
 enum Source {
-    Execution,
-    Report,
-    Process,
+    Control,
+    /// The first process has ended, and with it the sandbox.
+    First(u64),
+    /// The first process has something to say.
+    Duty(u64),
+    /// A guest's program runs, or a step before it failed.
+    Execution(u64, u64),
+    /// A program that was started ahead says that it is ready.
+    Orders(u64),
+    /// The server wants something of a sandbox, or is done with it.
+    Channel(u64),
 }
-
-impl Source {
-    fn token(self, number: u64) -> u64 {
-        (number << 2) | (self as u64 + 1)
-    }
-
-    fn parse(token: u64) -> Option<(u64, Self)> {
-        let source = match token & 3 {
-            1 => Self::Execution,
-            2 => Self::Report,
-            3 => Self::Process,
-            _ => return None,
-        };
-        Some((token >> 2, source))
-    }
-}
-
-/// A sandbox whose first process lives.
-struct Running {
-    slot: u32,
-    memory_bytes: u64,
-    group: Group,
-    process: Child,
-    execution: Option<OwnedFd>,
-    report: OwnedFd,
-    exit: Option<OwnedFd>,
-    answer: Option<Answer>,
-}
-
-/// What is owed to the server until the guest's program runs.
-struct Answer {
-    socket: OwnedFd,
-    listener: Option<OwnedFd>,
-    gauge: Option<(GaugeKind, Vec<OwnedFd>)>,
-    freezer: Option<OwnedFd>,
-    mounts: String,
-}
-
-/// A first process, with the pipes for its failure and for its report.
-type Started = (Child, OwnedFd, OwnedFd);
 
 struct Helper {
     ground: Ground,
     control: OwnedFd,
     epoll: OwnedFd,
-    life: OwnedFd,
-    /// Never written: its closing tells every first process that the helper is gone.
-    _alive: OwnedFd,
-    spares: VecDeque<Spare>,
+    sources: HashMap<u64, Source>,
+    members: HashMap<u64, Member>,
+    /// Sandboxes whose guest waits for any program; they are of the network asked for last.
+    spares: VecDeque<u64>,
     spares_fail: bool,
-    running: HashMap<u64, Running>,
-    /// Launches that are not answered yet.
+    templates: Templates,
+    network: Network,
+    /// Programs on their way that somebody waits for.
     pending: usize,
     next_number: u64,
     ended: Vec<(u32, Group)>,
@@ -116,22 +89,30 @@ struct Helper {
 impl Helper {
     fn new(control: OwnedFd, ground: Ground) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &control, epoll::EventData::new_u64(CONTROL), epoll::EventFlags::IN)?;
-        let (life, alive) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        Ok(Self {
+        let mut helper = Self {
             ground,
             control,
             epoll,
-            life,
-            _alive: alive,
+            sources: HashMap::new(),
+            members: HashMap::new(),
             spares: VecDeque::new(),
             spares_fail: false,
-            running: HashMap::new(),
+            templates: Templates::default(),
+            network: Network::Isolated,
             pending: 0,
-            next_number: 1,
+            next_number: 0,
             ended: Vec::new(),
             buffer: vec![0; MESSAGE_LIMIT],
-        })
+        };
+        let token = helper.number();
+        watch(&helper.epoll, &helper.control, token)?;
+        helper.sources.insert(token, Source::Control);
+        Ok(helper)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
     }
 
     fn run(mut self) -> ExitCode {
@@ -141,22 +122,32 @@ impl Helper {
                 self.use_idle_time();
             }
             for token in tokens {
-                match Source::parse(token) {
-                    Some((number, source)) => self.on_sandbox(number, source),
-                    None => {
-                        if !self.on_control() {
-                            return self.close();
-                        }
-                    }
+                if !self.on_event(token) {
+                    return self.close();
                 }
             }
         }
     }
 
+    /// False when the server is gone.
+    fn on_event(&mut self, token: u64) -> bool {
+        match self.sources.get(&token).copied() {
+            Some(Source::Control) => return self.on_control(),
+            Some(Source::First(number)) => self.on_end(number),
+            Some(Source::Duty(number)) => self.on_duty(number),
+            Some(Source::Execution(number, guest)) => self.on_execution(number, guest),
+            Some(Source::Orders(number)) => self.on_ready(token, number),
+            Some(Source::Channel(number)) => self.on_channel(token, number),
+            // Its descriptor was closed after it had become ready.
+            None => {}
+        }
+        true
+    }
+
     /// Waits only as long as there is nothing to do in idle time.
     fn wait(&self) -> Vec<u64> {
-        let timeout = if self.lacks_spares() {
-            Some(Duration::ZERO)
+        let timeout = if self.lacks_sandboxes() {
+            Some(LULL)
         } else if self.ended.is_empty() {
             None
         } else {
@@ -169,20 +160,24 @@ impl Helper {
         events.iter().map(|event| event.data.u64()).collect()
     }
 
-    /// Spares are made only while no launch is on its way: making them takes the same kernel locks.
-    fn lacks_spares(&self) -> bool {
-        self.spares.len() < SPARES && self.pending == 0 && !self.spares_fail && self.ground.slots.is_free()
+    /// Sandboxes are made ahead only while no launch is on its way: making them takes the same kernel locks.
+    fn lacks_sandboxes(&self) -> bool {
+        let is_possible = self.pending == 0 && !self.spares_fail && self.ground.slots.is_free();
+        is_possible && (self.spares.len() < SPARES || self.templates.lacking().is_some())
     }
 
     fn use_idle_time(&mut self) {
         self.clean_up();
-        if self.lacks_spares() {
-            match Spare::make(&mut self.ground) {
-                Ok(spare) => self.spares.push_back(spare),
-                // Tried again, and reported, by the next launch.
-                Err(_) => self.spares_fail = true,
-            }
+        if !self.lacks_sandboxes() {
+            return;
         }
+        let made = match self.templates.lacking() {
+            // One at a time, for it is an interpreter that starts.
+            Some(name) => self.prepare(&name),
+            None => self.boot().map(|number| self.spares.push_back(number)),
+        };
+        // Tried again, and reported, by the next launch.
+        self.spares_fail = made.is_err();
     }
 
     fn clean_up(&mut self) {
@@ -194,6 +189,74 @@ impl Helper {
             }
             !removed
         });
+    }
+
+    /// Makes a sandbox whose guest waits.
+    fn boot(&mut self) -> Result<u64, Failure> {
+        let parts = Parts::make(&mut self.ground)?;
+        let (number, guest) = (self.number(), self.number());
+        match Member::boot(&self.ground, parts, self.network, guest) {
+            Ok(member) => {
+                self.members.insert(number, member);
+                self.watch_processes(number, guest).inspect_err(|_| self.kill(number))?;
+                Ok(number)
+            }
+            Err(failed) => {
+                let (parts, failure) = *failed;
+                self.ended.push((parts.slot, parts.group));
+                Err(failure)
+            }
+        }
+    }
+
+    /// Starts the program of a template in a sandbox of its own.
+    fn prepare(&mut self, name: &str) -> Result<(), Failure> {
+        let number = self.spares.pop_front().map_or_else(|| self.boot(), Ok)?;
+        let Some(template) = self.templates.get(name) else { return Ok(()) };
+        let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
+        let started = member
+            .attach(&self.ground, &template.mounts, false, false)
+            .and_then(|()| member.main().map_or(Ok(()), |guest| guest.become_program(&template.program)));
+        match started {
+            Ok(()) => {
+                self.templates.starts(name, number);
+                self.watch_orders(number)
+            }
+            Err(failure) => {
+                self.kill(number);
+                Err(failure)
+            }
+        }
+    }
+
+    fn watch_processes(&mut self, number: u64, guest: u64) -> Result<(), Failure> {
+        let (first, duty) = (self.number(), self.number());
+        let Some(member) = self.members.get(&number) else { return Ok(()) };
+        if let Some((process, socket)) = member.first_process() {
+            watch(&self.epoll, process, first).at(Step::Watch, "")?;
+            self.sources.insert(first, Source::First(number));
+            watch(&self.epoll, socket, duty).at(Step::Watch, "")?;
+            self.sources.insert(duty, Source::Duty(number));
+        }
+        self.watch_execution(number, guest)
+    }
+
+    fn watch_execution(&mut self, number: u64, guest: u64) -> Result<(), Failure> {
+        let token = self.number();
+        let guest_process = self.members.get_mut(&number).and_then(|member| member.guest(guest));
+        if let Some(execution) = guest_process.and_then(|guest| guest.execution.as_ref()) {
+            watch(&self.epoll, execution, token).at(Step::Watch, "")?;
+            self.sources.insert(token, Source::Execution(number, guest));
+        }
+        Ok(())
+    }
+
+    fn watch_orders(&mut self, number: u64) -> Result<(), Failure> {
+        let token = self.number();
+        let Some(guest) = self.members.get_mut(&number).and_then(Member::main) else { return Ok(()) };
+        watch(&self.epoll, guest.orders(), token).at(Step::Watch, "")?;
+        self.sources.insert(token, Source::Orders(number));
+        Ok(())
     }
 
     /// Takes one message; false when the server is gone.
@@ -213,205 +276,335 @@ impl Helper {
     }
 
     fn on_request(&mut self, message: &mut [u8], descriptors: Vec<OwnedFd>) {
-        let launch = protocol::decode_launch(message);
+        let request = protocol::decode_request(message);
         sys::wipe(message);
-        let Ok([socket, output, exit]) = <[OwnedFd; 3]>::try_from(descriptors) else { return };
-        let unreadable = || Failure { step: Step::ReadRequest, errno: libc::EBADMSG, detail: String::new() };
-        let started = launch
-            .ok_or_else(unreadable)
-            .and_then(|mut launch| self.launch(&mut launch, &socket, &output, exit));
-        if let Err(failure) = started {
-            let _ = protocol::send(&socket, &protocol::encode_failure(&failure), &[]);
-        }
-    }
-
-    fn launch(
-        &mut self,
-        launch: &mut Launch,
-        socket: &OwnedFd,
-        output: &OwnedFd,
-        exit: OwnedFd,
-    ) -> Result<(), Failure> {
-        self.spares_fail = false;
-        let spare = self.spares.pop_front().map_or_else(|| Spare::make(&mut self.ground), Ok)?;
-        let slot = spare.slot;
-        match self.begin(launch, &spare, socket, output) {
-            Ok((answer, (process, execution, report))) => self.watch(Running {
-                slot,
-                memory_bytes: launch.memory_bytes,
-                group: spare.group,
-                process,
-                execution: Some(execution),
-                report,
-                exit: Some(exit),
-                answer: Some(answer),
-            }),
-            Err(failure) => {
-                self.ended.push((slot, spare.group));
-                Err(failure)
-            }
-        }
-    }
-
-    /// Forks last, so that nothing can fail once there is a process.
-    fn begin(
-        &self,
-        launch: &mut Launch,
-        spare: &Spare,
-        socket: &OwnedFd,
-        output: &OwnedFd,
-    ) -> Result<(Answer, Started), Failure> {
-        let answer = self.owe(launch, socket, spare)?;
-        self.start(launch, spare, output).map(|started| (answer, started))
-    }
-
-    fn owe(&self, launch: &Launch, socket: &OwnedFd, spare: &Spare) -> Result<Answer, Failure> {
-        let listener = match launch.network {
-            Network::Isolated => Some(spare.network.listener.try_clone().at(Step::Listen, "")?),
-            Network::Host => None,
-        };
-        let mounts = launch.mounts.iter().map(|mount| mount.source.display().to_string()).collect::<Vec<_>>();
-        Ok(Answer {
-            socket: socket.try_clone().at(Step::ReadRequest, "")?,
-            listener,
-            gauge: spare.group.gauge_files()?.map(|(kind, files)| (kind, Vec::from(files))),
-            freezer: spare.group.freezer()?,
-            mounts: mounts.join(", "),
-        })
-    }
-
-    fn start(&self, launch: &mut Launch, spare: &Spare, output: &OwnedFd) -> Result<Started, Failure> {
-        spare.group.limit(Limits {
-            memory_bytes: launch.memory_bytes,
-            tmp_bytes: launch.tmp_bytes,
-            cpu: launch.cpu,
-            processes: launch.processes,
-        })?;
-        let entrance = spare.group.entrance()?;
-        let memory = spare.group.memory_files(launch.memory_bytes)?;
-        let (execution, execution_end) = pipe()?;
-        let (report, report_end) = pipe()?;
-        let isolated = launch.network == Network::Isolated;
-        let flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-        match sys::fork(self.ground.proof, flags, None).at(Step::CreateNamespaces, "")? {
-            Forked::Child => init::run(Plan {
-                proof: self.ground.proof,
-                root: &self.ground.root,
-                filter: &self.ground.filter,
-                writes: self.ground.writes,
-                users: self.ground.users,
-                guest: self.ground.users.guest(spare.slot),
-                proc: self.ground.proc,
-                niceness: self.ground.guest_niceness,
-                launch,
-                user_namespace: spare.user_namespace.as_ref().map(AsFd::as_fd),
-                network: isolated.then(|| spare.network.namespace.as_fd()),
-                entrance: &entrance,
-                memory: memory.as_ref(),
-                pipes: Pipes {
-                    output: output.as_fd(),
-                    execution: execution_end.as_fd(),
-                    report: report_end.as_fd(),
-                    life: self.life.as_fd(),
-                },
-            }),
-            Forked::Parent(process) => Ok((process, execution, report)),
-        }
-    }
-
-    fn watch(&mut self, running: Running) -> Result<(), Failure> {
-        let number = self.next_number;
-        self.next_number += 1;
-        let add = |descriptor: &OwnedFd, source: Source| {
-            let data = epoll::EventData::new_u64(source.token(number));
-            epoll::add(&self.epoll, descriptor, data, epoll::EventFlags::IN)
-        };
-        let added = running
-            .execution
-            .as_ref()
-            .map_or(Ok(()), |execution| add(execution, Source::Execution))
-            .and_then(|()| add(&running.report, Source::Report))
-            .and_then(|()| add(&running.process.pidfd, Source::Process));
-        self.running.insert(number, running);
-        self.pending += 1;
-        added.at(Step::Watch, "").inspect_err(|_| self.finish(number))
-    }
-
-    fn on_sandbox(&mut self, number: u64, source: Source) {
-        match source {
-            Source::Execution => self.on_execution(number),
-            Source::Report => self.on_report(number),
-            Source::Process => self.finish(number),
-        }
-    }
-
-    /// The guest's program runs, or a step before it failed.
-    fn on_execution(&mut self, number: u64) {
-        let Some(running) = self.running.get_mut(&number) else { return };
-        let (Some(execution), Some(mut answer)) = (running.execution.take(), running.answer.take()) else {
-            return;
-        };
-        self.pending -= 1;
-        let failure = read_failure(&execution, &answer);
-        // The server may be gone, or may have given up waiting; then end of file on the control socket follows.
-        match &failure {
-            Some(failure) => {
-                let _ = protocol::send(&answer.socket, &protocol::encode_failure(failure), &[]);
-            }
-            None => {
-                answer.gauge = answer.gauge.take().or_else(|| main_process_gauge(&running.process));
-                if send_launched(&answer, &running.process).is_err() {
-                    namespace::end(&running.process);
+        match (request, <[OwnedFd; 1]>::try_from(descriptors)) {
+            (Some(Request::Launch(launch)), Ok([channel])) => self.launch(&launch, channel),
+            (Some(Request::Prepare(templates)), _) => {
+                for number in self.templates.replace(templates) {
+                    self.kill(number);
                 }
             }
-        }
-        if failure.is_some() {
-            let _ = rustix::process::pidfd_send_signal(&running.process.pidfd, rustix::process::Signal::KILL);
+            (_, Ok([channel])) => refuse(&channel, &unreadable()),
+            (_, Err(_)) => {}
         }
     }
 
-    /// The guest's main process ended, or the first process ended without a report.
-    fn on_report(&mut self, number: u64) {
-        let Some(running) = self.running.get_mut(&number) else { return };
-        let _ = epoll::delete(&self.epoll, &running.report);
-        let mut report = [0; 64];
-        let count = rustix::io::read(&running.report, &mut report).unwrap_or(0);
-        let by_kernel = running.group.was_out_of_memory();
-        let status = match ExitStatus::parse(&report[..count]) {
-            Some(status) => Some(ExitStatus { out_of_memory: status.out_of_memory || by_kernel, ..status }),
-            None if by_kernel => Some(ExitStatus {
-                end: End::Signaled(libc::SIGKILL),
-                out_of_memory: true,
-                peak_memory_bytes: running.memory_bytes,
-            }),
-            None => None,
+    fn launch(&mut self, launch: &Launch, channel: OwnedFd) {
+        self.spares_fail = false;
+        self.follow_network(launch.network);
+        let number = match self.find(launch, &channel) {
+            Ok(number) => number,
+            Err(failure) => return refuse(&channel, &failure),
         };
-        if let (Some(exit), Some(status)) = (running.exit.take(), status) {
-            let _ = rustix::io::write(&exit, &status.report());
+        if let Some(member) = self.members.get_mut(&number) {
+            member.channel = Some(channel);
+        }
+        if let Err(failure) = self.watch_channel(number) {
+            self.refuse_and_kill(number, &failure);
+        }
+    }
+
+    /// Sandboxes made ahead are of one network, which hardly ever changes.
+    fn follow_network(&mut self, network: Network) {
+        if network != self.network {
+            self.network = network;
+            let unfit: Vec<u64> = self.spares.drain(..).chain(self.templates.drop_all()).collect();
+            for number in unfit {
+                self.kill(number);
+            }
+        }
+    }
+
+    /// A sandbox that is that of the launch now. A program that was started ahead may have ended just now; then one that
+    /// was not will do.
+    fn find(&mut self, launch: &Launch, channel: &OwnedFd) -> Result<u64, Failure> {
+        if let Some(number) = launch.template.as_deref().and_then(|name| self.templates.take(name)) {
+            match self.fit(number, launch, true, channel) {
+                Ok(()) => return Ok(number),
+                Err(_) => self.kill(number),
+            }
+        }
+        let number = self.spares.pop_front().map_or_else(|| self.boot(), Ok)?;
+        self.fit(number, launch, false, channel).inspect_err(|_| self.kill(number))?;
+        Ok(number)
+    }
+
+    /// Makes a sandbox that of a launch, and has its program start.
+    fn fit(
+        &mut self,
+        number: u64,
+        launch: &Launch,
+        is_prepared: bool,
+        channel: &OwnedFd,
+    ) -> Result<(), Failure> {
+        let Some(member) = self.members.get_mut(&number) else { return Err(unreadable()) };
+        member.limit(&self.ground, launch)?;
+        let mut mounts = launch.mounts.clone();
+        if is_prepared {
+            let template = launch.template.as_deref().and_then(|name| self.templates.get(name));
+            mounts.retain(|mount| template.is_none_or(|template| !template.mounts.contains(mount)));
+        }
+        member.attach(&self.ground, &mounts, launch.network == Network::Host, true)?;
+        let Some(main) = member.main() else { return Err(unreadable()) };
+        if is_prepared {
+            main.assign(&launch.program)?;
+            member.channel = Some(channel.try_clone().at(Step::ReadRequest, "channel")?);
+            return member.send_launched().at(Step::Tell, "server");
+        }
+        main.become_program(&launch.program)?;
+        main.is_owed = true;
+        self.pending += 1;
+        Ok(())
+    }
+
+    fn watch_channel(&mut self, number: u64) -> Result<(), Failure> {
+        let token = self.number();
+        let Some(channel) = self.members.get(&number).and_then(|member| member.channel.as_ref()) else {
+            return Ok(());
+        };
+        watch(&self.epoll, channel, token).at(Step::Watch, "")?;
+        self.sources.insert(token, Source::Channel(number));
+        Ok(())
+    }
+
+    fn on_channel(&mut self, token: u64, number: u64) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let channel = self.members.get(&number).and_then(|member| member.channel.as_ref());
+        let received = channel.map(|channel| protocol::receive(channel, &mut buffer, RecvFlags::DONTWAIT));
+        match received {
+            Some(Ok(Some((length, _)))) => {
+                let request = protocol::decode_channel_request(&buffer[..length]);
+                sys::wipe(&mut buffer[..length]);
+                if let Err(failure) = self.on_channel_request(number, request) {
+                    self.refuse_on_channel(number, &failure);
+                }
+            }
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            _ => {
+                self.sources.remove(&token);
+                self.release(number);
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    fn on_channel_request(&mut self, number: u64, request: Option<ChannelRequest>) -> Result<(), Failure> {
+        match request.ok_or_else(unreadable)? {
+            ChannelRequest::Start(program) => self.start(number, &program),
+            ChannelRequest::Socket => {
+                let Some(member) = self.members.get(&number) else { return Ok(()) };
+                let socket = match member.network {
+                    Network::Host => home::socket_here()?,
+                    Network::Isolated => Home::socket_in(self.ground.proof, &member.parts.network.namespace)?,
+                };
+                let Some(channel) = &member.channel else { return Ok(()) };
+                protocol::send(channel, &protocol::encode_done(), &[socket.as_fd()]).at(Step::Tell, "server")
+            }
+            ChannelRequest::Reset(launch) => self.reset(number, &launch),
+        }
+    }
+
+    fn start(&mut self, number: u64, program: &Program) -> Result<(), Failure> {
+        let guest = self.number();
+        let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
+        let added = member.add_guest(&self.ground, guest)?;
+        added.is_owed = true;
+        added.become_program(program)?;
+        self.pending += 1;
+        self.watch_execution(number, guest)
+    }
+
+    fn reset(&mut self, number: u64, launch: &Launch) -> Result<(), Failure> {
+        let guest = self.number();
+        let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
+        let owed = member.guests.iter().filter(|(_, guest)| guest.is_owed).count();
+        self.pending -= owed;
+        self.sources.retain(|_, source| match source {
+            Source::First(of) | Source::Duty(of) | Source::Execution(of, _) | Source::Orders(of) => {
+                *of != number
+            }
+            Source::Control | Source::Channel(_) => true,
+        });
+        member.reset(&self.ground, launch.network, guest)?;
+        member.limit(&self.ground, launch)?;
+        member.attach(&self.ground, &launch.mounts, launch.network == Network::Host, true)?;
+        self.watch_processes(number, guest)?;
+        if let Some(main) = self.members.get_mut(&number).and_then(Member::main) {
+            main.become_program(&launch.program)?;
+            main.is_owed = true;
+            self.pending += 1;
+        }
+        Ok(())
+    }
+
+    /// A program that was started ahead is ready for a launch.
+    fn on_ready(&mut self, token: u64, number: u64) {
+        self.sources.remove(&token);
+        let Some(guest) = self.members.get_mut(&number).and_then(Member::main) else { return };
+        let _ = epoll::delete(&self.epoll, guest.orders());
+        let word = rustix::io::read(guest.orders(), &mut [0; 1]);
+        if word == Ok(1) {
+            self.templates.is_ready(number);
+        } else {
+            self.kill(number);
+        }
+    }
+
+    /// A guest's program runs, or a step before it failed.
+    fn on_execution(&mut self, number: u64, guest: u64) {
+        let Some(member) = self.members.get_mut(&number) else { return };
+        let is_main = member.guests.first().is_some_and(|(main, _)| *main == guest);
+        let Some(process) = member.guest(guest) else { return };
+        let Some(execution) = process.execution.take() else { return };
+        let failure = match guest::read_failure(&execution) {
+            Ok(failure) => failure,
+            // Nothing has been decided yet.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                process.execution = Some(execution);
+                return;
+            }
+            Err(_) => None,
+        };
+        let is_owed = std::mem::take(&mut process.is_owed);
+        if is_owed {
+            self.pending -= 1;
+        }
+        if let Some(failure) = failure {
+            if is_owed {
+                self.refuse_on_channel(number, &failure);
+            }
+            if is_main {
+                self.kill(number);
+            }
+            return;
+        }
+        if !is_owed {
+            return;
+        }
+        let answered = match is_main {
+            true => member.send_launched(),
+            false => {
+                let channel = member.channel.take();
+                let sent = match (&channel, member.guest(guest)) {
+                    (Some(channel), Some(process)) => process.send_started(channel),
+                    _ => Ok(()),
+                };
+                member.channel = channel;
+                sent
+            }
+        };
+        // The server may be gone, or may have given up waiting; then the end of the channel follows.
+        if answered.is_err() && is_main {
+            self.kill(number);
+        }
+    }
+
+    /// The first process tells of ends. With the main program everything ends.
+    fn on_duty(&mut self, number: u64) {
+        while let Some(word) = self.members.get(&number).and_then(Member::hear) {
+            // A program that has ended ran before, which the server is to hear first.
+            let Some(member) = self.members.get(&number) else { return };
+            let guests: Vec<u64> = member.guests.iter().map(|(guest, _)| *guest).collect();
+            for guest in guests {
+                self.on_execution(number, guest);
+            }
+            let Some(member) = self.members.get_mut(&number) else { return };
+            match word {
+                Duty::Ended { process, end } => {
+                    let ended = member.report_end(process, end);
+                    if ended.is_some() && ended == member.guests.first().map(|(main, _)| *main) {
+                        member.kill();
+                    } else {
+                        member.guests.retain(|(guest, _)| Some(*guest) != ended);
+                    }
+                }
+                Duty::OutOfMemory => member.report_out_of_memory(),
+                Duty::Ready | Duty::Failed(_) => {}
+            }
         }
     }
 
     /// The first process is gone, and with it every other of the sandbox.
-    fn finish(&mut self, number: u64) {
-        self.on_execution(number);
-        self.on_report(number);
-        let Some(running) = self.running.remove(&number) else { return };
-        namespace::end(&running.process);
-        self.ended.push((running.slot, running.group));
+    fn on_end(&mut self, number: u64) {
+        self.on_duty(number);
+        if let Some(member) = self.members.get_mut(&number)
+            && member.kills_by_kernel()
+        {
+            member.report_out_of_memory();
+        }
+        let is_kept = self.members.get_mut(&number).is_some_and(|member| {
+            member.end();
+            member.channel.is_some()
+        });
+        self.sources.retain(|_, source| match source {
+            Source::First(of) | Source::Duty(of) | Source::Execution(of, _) | Source::Orders(of) => {
+                *of != number
+            }
+            Source::Control | Source::Channel(_) => true,
+        });
+        self.spares.retain(|spare| *spare != number);
+        if let Some(name) = self.templates.ended(number) {
+            // Nothing else tells why starts of this template take longer than they could.
+            eprintln!(
+                "firelet-sandbox-helper: {name} ends before it is ready, and is not started ahead any more"
+            );
+        }
+        if !is_kept {
+            self.dispose(number);
+        }
+    }
+
+    /// The server is done with a sandbox.
+    fn release(&mut self, number: u64) {
+        let Some(member) = self.members.get_mut(&number) else { return };
+        member.channel = None;
+        if member.first_process().is_some() {
+            member.kill();
+        } else {
+            self.dispose(number);
+        }
+    }
+
+    /// Has a sandbox end that nobody wants; its end comes as an event.
+    fn kill(&mut self, number: u64) {
+        self.spares.retain(|spare| *spare != number);
+        if let Some(member) = self.members.get_mut(&number) {
+            member.kill();
+        }
+    }
+
+    /// Gives back what an ended sandbox stood on.
+    fn dispose(&mut self, number: u64) {
+        let Some(mut member) = self.members.remove(&number) else { return };
+        self.pending -= member.guests.iter().filter(|(_, guest)| guest.is_owed).count();
+        member.end();
+        self.ended.push((member.parts.slot, member.parts.group));
         self.clean_up();
+    }
+
+    fn refuse_on_channel(&self, number: u64, failure: &Failure) {
+        if let Some(channel) = self.members.get(&number).and_then(|member| member.channel.as_ref()) {
+            refuse(channel, failure);
+        }
+    }
+
+    fn refuse_and_kill(&mut self, number: u64, failure: &Failure) {
+        self.refuse_on_channel(number, failure);
+        if let Some(member) = self.members.get_mut(&number) {
+            member.channel = None;
+        }
+        self.kill(number);
     }
 
     /// The server is gone: nothing may stay.
     fn close(mut self) -> ExitCode {
-        for running in self.running.values() {
-            let _ = rustix::process::pidfd_send_signal(&running.process.pidfd, rustix::process::Signal::KILL);
+        for member in self.members.values() {
+            member.kill();
         }
-        for (_, running) in std::mem::take(&mut self.running) {
-            namespace::end(&running.process);
-            self.ended.push((running.slot, running.group));
-        }
-        for spare in std::mem::take(&mut self.spares) {
-            self.ended.push((spare.slot, spare.group));
+        for (_, mut member) in std::mem::take(&mut self.members) {
+            member.end();
+            self.ended.push((member.parts.slot, member.parts.group));
         }
         self.clean_up();
         self.ground.cgroups.close();
@@ -419,40 +612,15 @@ impl Helper {
     }
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd), Failure> {
-    rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).at(Step::Watch, "pipe")
+fn watch(epoll: &OwnedFd, descriptor: impl AsFd, token: u64) -> rustix::io::Result<()> {
+    epoll::add(epoll, descriptor, epoll::EventData::new_u64(token), epoll::EventFlags::IN)
 }
 
-/// Where no cgroup counts memory, the kernel still tells the peak of the main process.
-fn main_process_gauge(first_process: &Child) -> Option<(GaugeKind, Vec<OwnedFd>)> {
-    let pid = first_process.pid;
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    let main: u32 = children.split_whitespace().next()?.parse().ok()?;
-    let status = std::fs::File::open(format!("/proc/{main}/status")).ok()?;
-    Some((GaugeKind::Process, vec![status.into()]))
+/// The server may be gone, or may have given up waiting; then nobody is left to tell.
+fn refuse(channel: &OwnedFd, failure: &Failure) {
+    let _ = protocol::send(channel, &protocol::encode_failure(failure), &[]);
 }
 
-fn send_launched(answer: &Answer, process: &Child) -> io::Result<()> {
-    let launched = Launched {
-        gauge: answer.gauge.as_ref().map(|(kind, _)| *kind),
-        listener: answer.listener.is_some(),
-        freezer: answer.freezer.is_some(),
-    };
-    let mut descriptors = vec![process.pidfd.as_fd()];
-    descriptors.extend(answer.gauge.iter().flat_map(|(_, files)| files).map(AsFd::as_fd));
-    descriptors.extend(answer.listener.iter().chain(&answer.freezer).map(AsFd::as_fd));
-    protocol::send(&answer.socket, &protocol::encode_launched(&launched), &descriptors)
-}
-
-/// A failure on the execution pipe; none at its end, which a successful `execve` brings.
-fn read_failure(execution: &OwnedFd, answer: &Answer) -> Option<Failure> {
-    let mut record = [0; 4096];
-    let count = rustix::io::read(execution, &mut record).unwrap_or(0);
-    let (head, detail) = record[..count].split_at_checked(FAILURE_LENGTH)?;
-    let mut detail = String::from_utf8_lossy(detail).into_owned();
-    let step = Step::from_code(head[0])?;
-    if detail.is_empty() && step == Step::Mount {
-        detail.clone_from(&answer.mounts);
-    }
-    Some(Failure { step, errno: i32::from_le_bytes(head[1..].try_into().ok()?), detail })
+fn unreadable() -> Failure {
+    Failure { step: Step::ReadRequest, errno: libc::EBADMSG, detail: String::new() }
 }

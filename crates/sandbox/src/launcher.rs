@@ -1,23 +1,22 @@
 //! The server's handle on the helper. Calls block for a round trip; nothing here forks but the start of the helper.
 
+use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::OFlags;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
-use rustix::pipe::PipeFlags;
 
 use crate::enforcement::Enforcement;
 use crate::error::Error;
 use crate::protocol::{self, Launched, MESSAGE_LIMIT};
-use crate::sandbox::{Counter, Gauge, GaugeKind, Sandbox};
-use crate::spec::{Options, Spec};
+use crate::sandbox::{Counter, Gauge, GaugeKind, Process, Sandbox};
+use crate::spec::{Mount, Options, Program, Spec, Template};
 
 /// The name (`argv[0]`) under which this program is the helper: `main` must then call
 /// [`run_helper`](crate::run_helper) before anything else.
@@ -26,8 +25,6 @@ pub const HELPER_NAME: &str = "firelet-sandbox-helper";
 const PROGRAM: &str = "/proc/self/exe";
 /// A helper that waits for its predecessor's clean-up needs some seconds; any other answer takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of output that a guest may have unread before it waits.
-const OUTPUT_PIPE_BYTES: usize = 256 * 1024;
 
 /// Makes sandboxes, through a helper process that it owns. Dropping it ends the helper and every sandbox.
 #[derive(Debug)]
@@ -96,26 +93,85 @@ impl Launcher {
     /// When the specification is impossible, a step of the isolation fails, or the program cannot be executed.
     pub fn launch(&self, spec: &Spec) -> Result<Sandbox, Error> {
         check_spec(spec)?;
-        let (answer_end, helper_end) = socket_pair()?;
-        let (output, output_end) = pipe()?;
-        let (exit, exit_end) = pipe()?;
-        set_blocking(&output_end)?;
-        // A host may forbid larger pipes; then output has the default size.
-        let _ = rustix::pipe::fcntl_setpipe_size(&output, OUTPUT_PIPE_BYTES);
-        let message = protocol::encode_spec(spec);
-        if message.len() > MESSAGE_LIMIT {
-            return Err(problem(format!("arguments, environment and mounts have {} bytes", message.len())));
-        }
-        let descriptors = [helper_end.as_fd(), output_end.as_fd(), exit_end.as_fd()];
-        protocol::send(self.control()?, &message, &descriptors).map_err(|source| match source.kind() {
-            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::HelperEnded,
-            _ => Error::Control { action: "send a launch to", source },
-        })?;
-        drop((helper_end, output_end, exit_end));
-        let (answer, descriptors) = receive(&answer_end)?;
-        let launched = protocol::decode_launched(&answer).ok_or(Error::Protocol)??;
-        assemble(spec, &launched, descriptors, output, exit)
+        let (channel, helper_end) = socket_pair()?;
+        self.send(&checked(protocol::encode_launch(spec))?, &[helper_end.as_fd()])?;
+        drop(helper_end);
+        let channel = Arc::new(Channel(Mutex::new(channel)));
+        Channel::launched(&channel, spec, None)
     }
+
+    /// Has programs started ahead, in place of those told before. Returns at once: they are started one after the other
+    /// while no launch is on its way.
+    ///
+    /// # Errors
+    ///
+    /// When a template is impossible, or the helper has ended.
+    pub fn prepare(&self, templates: &[Template], processes: u32) -> Result<(), Error> {
+        for template in templates {
+            check_program(&template.program)?;
+            template.mounts.iter().try_for_each(check_mount)?;
+        }
+        self.send(&checked(protocol::encode_prepare(templates, processes))?, &[])
+    }
+
+    fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        protocol::send(self.control()?, message, descriptors).map_err(|source| match source.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::HelperEnded,
+            _ => Error::Control { action: "send a request to", source },
+        })
+    }
+}
+
+/// The server's end of one sandbox: requests and answers, one after the other. Its end is the end of the sandbox.
+#[derive(Debug)]
+pub(crate) struct Channel(Mutex<OwnedFd>);
+
+impl Channel {
+    /// Sends a request, if there is one, and takes an answer.
+    fn exchange(&self, request: Option<&[u8]>) -> Result<(Vec<u8>, Vec<OwnedFd>), Error> {
+        let socket = self.0.lock().map_err(|_| Error::Protocol)?;
+        if let Some(request) = request {
+            protocol::send(&*socket, request, &[]).map_err(|source| match source.kind() {
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::HelperEnded,
+                _ => Error::Control { action: "send a request to", source },
+            })?;
+        }
+        receive(&socket)
+    }
+
+    fn launched(channel: &Arc<Self>, spec: &Spec, request: Option<&[u8]>) -> Result<Sandbox, Error> {
+        let (answer, descriptors) = channel.exchange(request)?;
+        let launched = protocol::decode_launched(&answer).ok_or(Error::Protocol)??;
+        assemble(spec, &launched, descriptors, channel)
+    }
+
+    pub(crate) fn reset(channel: &Arc<Self>, spec: &Spec) -> Result<Sandbox, Error> {
+        check_spec(spec)?;
+        Self::launched(channel, spec, Some(&checked(protocol::encode_reset(spec))?))
+    }
+
+    pub(crate) fn start(&self, program: &Program, processes: u32) -> Result<Process, Error> {
+        check_program(program)?;
+        let request = checked(protocol::encode_start(program, processes))?;
+        let (answer, descriptors) = self.exchange(Some(&request))?;
+        protocol::decode_done(&answer).ok_or(Error::Protocol)??;
+        let [process, output, exit] = descriptors.try_into().map_err(|_| Error::Protocol)?;
+        Ok(Process { process, output: Some(output), exit: Some(exit) })
+    }
+
+    pub(crate) fn socket(&self) -> Result<OwnedFd, Error> {
+        let (answer, descriptors) = self.exchange(Some(&protocol::encode_socket_request()))?;
+        protocol::decode_done(&answer).ok_or(Error::Protocol)??;
+        let [socket] = descriptors.try_into().map_err(|_| Error::Protocol)?;
+        Ok(socket)
+    }
+}
+
+fn checked(message: Vec<u8>) -> Result<Vec<u8>, Error> {
+    if message.len() > MESSAGE_LIMIT {
+        return Err(problem(format!("arguments, environment and mounts have {} bytes", message.len())));
+    }
+    Ok(message)
 }
 
 impl Drop for Launcher {
@@ -132,12 +188,11 @@ fn assemble(
     spec: &Spec,
     launched: &Launched,
     descriptors: Vec<OwnedFd>,
-    output: OwnedFd,
-    exit: OwnedFd,
+    channel: &Arc<Channel>,
 ) -> Result<Sandbox, Error> {
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or(Error::Protocol);
-    let first_process = next()?;
+    let (first_process, main_process, output, exit) = (next()?, next()?, next()?, next()?);
     let counter = match launched.gauge {
         None => None,
         Some(GaugeKind::V1) => Some(Counter::cgroup(GaugeKind::V1, [next()?, next()?, next()?])),
@@ -153,10 +208,13 @@ fn assemble(
     let freezer = if launched.freezer { Some(next()?) } else { None };
     Ok(Sandbox {
         id: spec.id.clone(),
+        channel: Arc::clone(channel),
+        processes: spec.processes,
         listener,
         output: Some(output),
         exit: Some(exit),
         first_process,
+        main_process,
         gauge,
         freezer,
     })
@@ -165,17 +223,6 @@ fn assemble(
 fn socket_pair() -> Result<(OwnedFd, OwnedFd), Error> {
     rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(|error| Error::Control { action: "make a socket for", source: error.into() })
-}
-
-fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
-    rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
-        .map_err(|error| Error::Control { action: "make a pipe for", source: error.into() })
-}
-
-/// A guest's output must block when the pipe is full: programs do not expect otherwise.
-fn set_blocking(end: &OwnedFd) -> Result<(), Error> {
-    rustix::fs::fcntl_setfl(end, OFlags::WRONLY)
-        .map_err(|error| Error::Control { action: "make a pipe for", source: error.into() })
 }
 
 fn receive(socket: &OwnedFd) -> Result<(Vec<u8>, Vec<OwnedFd>), Error> {
@@ -212,26 +259,41 @@ fn check_options(options: &Options) -> Result<(), Error> {
 }
 
 fn check_spec(spec: &Spec) -> Result<(), Error> {
-    let program = spec.argv.first().ok_or_else(|| problem("argv is empty".into()))?;
-    check_path("argv[0]", Path::new(program))?;
-    check_path("working_directory", &spec.working_directory)?;
-    for mount in &spec.mounts {
-        check_path("mount source", &mount.source)?;
-        check_path("mount target", &mount.target)?;
+    check_strings(&spec.argv, &spec.working_directory, &spec.environment)?;
+    spec.mounts.iter().try_for_each(check_mount)?;
+    if spec.memory_bytes == 0 || spec.tmp_bytes == 0 || spec.processes == 0 {
+        return Err(problem("memory_bytes, tmp_bytes and processes must not be zero".into()));
     }
-    if let Some(argument) = spec.argv.iter().find(|argument| !protocol::is_passable(argument)) {
+    Ok(())
+}
+
+fn check_program(program: &Program) -> Result<(), Error> {
+    check_strings(&program.argv, &program.working_directory, &program.environment)
+}
+
+fn check_strings(
+    argv: &[OsString],
+    working_directory: &Path,
+    environment: &[(String, String)],
+) -> Result<(), Error> {
+    let program = argv.first().ok_or_else(|| problem("argv is empty".into()))?;
+    check_path("argv[0]", Path::new(program))?;
+    check_path("working_directory", working_directory)?;
+    if let Some(argument) = argv.iter().find(|argument| !protocol::is_passable(argument)) {
         return Err(problem(format!("argument {} has a NUL byte", argument.display())));
     }
     let bad = |(name, value): &&(String, String)| {
         name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
     };
-    if let Some((name, _)) = spec.environment.iter().find(bad) {
+    if let Some((name, _)) = environment.iter().find(bad) {
         return Err(problem(format!("environment variable {name:?} cannot be passed to a program")));
     }
-    if spec.memory_bytes == 0 || spec.tmp_bytes == 0 || spec.processes == 0 {
-        return Err(problem("memory_bytes, tmp_bytes and processes must not be zero".into()));
-    }
     Ok(())
+}
+
+fn check_mount(mount: &Mount) -> Result<(), Error> {
+    check_path("mount source", &mount.source)?;
+    check_path("mount target", &mount.target)
 }
 
 fn check_path(field: &str, path: &Path) -> Result<(), Error> {

@@ -4,9 +4,11 @@
 //! makes a [`Sandbox`] for each [`Spec`]. Everything here is synchronous. What a function is, what speaks inside a
 //! sandbox and who may start one are not known here.
 //!
-//! The life of a launch: [`Launcher::launch`] sends the specification and three descriptors; the helper takes spare
-//! namespaces and cgroups, forks the sandbox's first process, which builds the root around itself, drops all privileges
-//! and forks the guest; when the guest's program runs, the helper answers.
+//! The life of a sandbox: while nobody wants one, the helper makes a user, a network and cgroups, forks the first process,
+//! which builds the root around itself and drops all privileges, and forks a guest into it, which drops its own and waits.
+//! [`Launcher::launch`] sends the specification and a channel; the helper sets the limits, mounts the code, and tells the
+//! guest its program; when that runs, the helper answers. A [`Template`] is a program that is started before that, and is
+//! told only its environment. Over the channel the server asks for more of the same sandbox; its end ends the sandbox.
 
 mod enforcement;
 mod error;
@@ -15,6 +17,7 @@ mod sandbox;
 mod spec;
 
 mod cgroup;
+mod guest;
 mod helper;
 mod init;
 mod landlock;
@@ -31,5 +34,5 @@ pub use error::{Error, Step};
 pub use helper::run_helper;
 pub use launcher::{HELPER_NAME, Launcher};
 pub use limits::raise_descriptor_limit;
-pub use sandbox::{End, ExitStatus, Sandbox, Usage, read_exit};
-pub use spec::{Cpu, MEGABYTES_PER_VCPU, Mount, Network, Options, Spec};
+pub use sandbox::{End, ExitStatus, Process, Sandbox, Usage, read_exit};
+pub use spec::{Cpu, MEGABYTES_PER_VCPU, Mount, Network, Options, Program, Spec, Template};

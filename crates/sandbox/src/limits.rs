@@ -13,14 +13,13 @@ const MESSAGE_QUEUES: u64 = 0;
 /// Signals that may be queued.
 const PENDING_SIGNALS: u64 = 4096;
 
-/// Sets the guest's limits.
-pub(crate) fn apply(processes: u32) -> Result<(), Failure> {
+/// Sets the guest's limits, but for [`bound_processes`].
+pub(crate) fn apply() -> Result<(), Failure> {
     let fixed = [
         (Resource::Nofile, DESCRIPTORS),
         (Resource::Memlock, LOCKED_MEMORY),
         (Resource::Msgqueue, MESSAGE_QUEUES),
         (Resource::Sigpending, PENDING_SIGNALS),
-        (Resource::Nproc, processes.into()),
         (Resource::Core, 0),
         (Resource::Rtprio, 0),
         (Resource::Nice, 0),
@@ -29,6 +28,11 @@ pub(crate) fn apply(processes: u32) -> Result<(), Failure> {
         lower(resource, value)?;
     }
     Ok(())
+}
+
+/// Sets how many processes and threads the guest's user may have.
+pub(crate) fn bound_processes(processes: u32) -> Result<(), Failure> {
+    lower(Resource::Nproc, processes.into())
 }
 
 /// How much before others the helper and first processes run: they work for microseconds, and busy guests would make

@@ -213,7 +213,8 @@ pub(crate) fn end(child: &Child) {
     wait(child);
 }
 
-fn wait(child: &Child) {
+/// Waits for the end of a child.
+pub(crate) fn wait(child: &Child) {
     use std::os::fd::AsFd;
     let target = rustix::process::WaitId::PidFd(child.pidfd.as_fd());
     let _ = rustix::io::retry_on_intr(|| rustix::process::waitid(target.clone(), WaitIdOptions::EXITED));

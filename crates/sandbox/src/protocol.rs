@@ -17,12 +17,12 @@ use rustix::net::{
 
 use crate::enforcement::{Enforcement, EnforcementItem, EnforcementStatus};
 use crate::error::{Failure, Step};
-use crate::sandbox::GaugeKind;
-use crate::spec::{Cpu, Mount, Network, Options, Spec};
+use crate::sandbox::{End, GaugeKind};
+use crate::spec::{self, Cpu, Mount, Network, Options, Spec, Template};
 
 /// The largest message, well under the default socket buffer.
 pub(crate) const MESSAGE_LIMIT: usize = 128 * 1024;
-const DESCRIPTOR_LIMIT: usize = 6;
+const DESCRIPTOR_LIMIT: usize = 10;
 
 /// Sends one packet.
 pub(crate) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -162,104 +162,354 @@ pub(crate) fn decode_options(bytes: &[u8]) -> Option<Options> {
     })
 }
 
-pub(crate) fn encode_spec(spec: &Spec) -> Vec<u8> {
+/// What the server asks the helper for over the control socket.
+pub(crate) enum Request {
+    /// Comes with the channel of the new sandbox.
+    Launch(Launch),
+    /// Replaces all templates; nothing is answered.
+    Prepare(Vec<Prepared>),
+}
+
+/// What the server asks for over the channel of a sandbox. The end of the channel is the end of the sandbox.
+pub(crate) enum ChannelRequest {
+    /// A further program.
+    Start(Program),
+    /// A TCP socket in the sandbox's network, not connected.
+    Socket,
+    /// The same sandbox from the beginning, but for what is in `/tmp`.
+    Reset(Launch),
+}
+
+const LAUNCH: u8 = 0;
+const PREPARE: u8 = 1;
+const START: u8 = 2;
+const SOCKET: u8 = 3;
+const RESET: u8 = 4;
+
+pub(crate) fn encode_launch(spec: &Spec) -> Vec<u8> {
     let mut writer = Writer::default();
-    writer
-        .text(&spec.id)
-        .bytes(spec.working_directory.as_os_str().as_bytes())
-        .number(spec.memory_bytes)
-        .number(spec.tmp_bytes)
-        .number(spec.cpu.share.into())
-        .number(spec.cpu.cap_milli.into())
-        .number(spec.processes.into())
-        .byte(u8::from(spec.network == Network::Host));
-    writer.count(spec.mounts.len());
-    for mount in &spec.mounts {
-        writer.bytes(mount.source.as_os_str().as_bytes()).bytes(mount.target.as_os_str().as_bytes());
-    }
-    writer.count(spec.argv.len());
-    for argument in &spec.argv {
-        writer.bytes(argument.as_bytes());
-    }
-    writer.count(spec.environment.len());
-    for (name, value) in &spec.environment {
-        writer.bytes(format!("{name}={value}").as_bytes());
+    encode_spec(writer.byte(LAUNCH), spec);
+    writer.finish()
+}
+
+pub(crate) fn encode_reset(spec: &Spec) -> Vec<u8> {
+    let mut writer = Writer::default();
+    encode_spec(writer.byte(RESET), spec);
+    writer.finish()
+}
+
+pub(crate) fn encode_start(program: &spec::Program, processes: u32) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.byte(START);
+    encode_whole_program(&mut writer, program, processes, false);
+    writer.finish()
+}
+
+pub(crate) fn encode_socket_request() -> Vec<u8> {
+    vec![SOCKET]
+}
+
+pub(crate) fn encode_prepare(templates: &[Template], processes: u32) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.byte(PREPARE).count(templates.len());
+    for template in templates {
+        writer.text(&template.name).count(template.count);
+        encode_mounts(&mut writer, &template.mounts);
+        encode_whole_program(&mut writer, &template.program, processes, true);
     }
     writer.finish()
 }
 
-/// A launch as the helper sees it. Its strings may hold secrets: it wipes them when dropped.
-pub(crate) struct Launch {
+fn encode_spec(writer: &mut Writer, spec: &Spec) {
+    writer
+        .text(&spec.id)
+        .number(spec.memory_bytes)
+        .number(spec.tmp_bytes)
+        .number(spec.cpu.share.into())
+        .number(spec.cpu.cap_milli.into())
+        .byte(u8::from(spec.network == Network::Host))
+        .text(spec.template.as_deref().unwrap_or_default());
+    encode_mounts(writer, &spec.mounts);
+    let strings = ProgramStrings {
+        directory: spec.working_directory.as_os_str(),
+        arguments: &spec.argv,
+        environment: &spec.environment,
+    };
+    encode_program_strings(writer, &strings, spec.processes, false);
+}
+
+fn encode_mounts(writer: &mut Writer, mounts: &[Mount]) {
+    writer.count(mounts.len());
+    for mount in mounts {
+        writer.bytes(mount.source.as_os_str().as_bytes()).bytes(mount.target.as_os_str().as_bytes());
+    }
+}
+
+struct ProgramStrings<'a> {
+    directory: &'a OsStr,
+    arguments: &'a [OsString],
+    environment: &'a [(String, String)],
+}
+
+fn encode_whole_program(writer: &mut Writer, program: &spec::Program, processes: u32, keeps_orders: bool) {
+    let strings = ProgramStrings {
+        directory: program.working_directory.as_os_str(),
+        arguments: &program.argv,
+        environment: &program.environment,
+    };
+    encode_program_strings(writer, &strings, processes, keeps_orders);
+}
+
+fn encode_program_strings(
+    writer: &mut Writer,
+    strings: &ProgramStrings<'_>,
+    processes: u32,
+    keeps_orders: bool,
+) {
+    writer.bytes(strings.directory.as_bytes()).number(processes.into()).byte(u8::from(keeps_orders));
+    writer.count(strings.arguments.len());
+    for argument in strings.arguments {
+        writer.bytes(argument.as_bytes());
+    }
+    writer.count(strings.environment.len());
+    for (name, value) in strings.environment {
+        writer.bytes(format!("{name}={value}").as_bytes());
+    }
+}
+
+/// A program as a guest is told it. Its strings may hold secrets: it wipes them when dropped.
+#[derive(Clone)]
+pub(crate) struct Program {
     pub(crate) working_directory: CString,
-    pub(crate) memory_bytes: u64,
-    pub(crate) tmp_bytes: u64,
-    pub(crate) cpu: Cpu,
     pub(crate) processes: u32,
-    pub(crate) network: Network,
-    pub(crate) mounts: Vec<Mount>,
+    /// Whether the program itself goes on listening to the guest's orders, on standard input.
+    pub(crate) keeps_orders: bool,
     pub(crate) arguments: Vec<CString>,
     pub(crate) environment: Vec<CString>,
 }
 
-impl Launch {
-    /// Overwrites and forgets what may be secret.
-    pub(crate) fn wipe(&mut self) {
+impl Program {
+    /// The message to a guest.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer
+            .bytes(self.working_directory.as_bytes())
+            .number(self.processes.into())
+            .byte(u8::from(self.keeps_orders));
+        for strings in [&self.arguments, &self.environment] {
+            writer.count(strings.len());
+            for string in strings {
+                writer.bytes(string.as_bytes());
+            }
+        }
+        writer.finish()
+    }
+
+    /// The message to a program that was prepared ahead.
+    pub(crate) fn encode_environment(&self) -> Vec<u8> {
+        self.environment.iter().flat_map(|variable| variable.as_bytes_with_nul()).copied().collect()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
         for secret in self.environment.drain(..).chain(self.arguments.drain(..)) {
             crate::sys::wipe(&mut secret.into_bytes());
         }
     }
 }
 
-impl Drop for Launch {
-    fn drop(&mut self) {
-        self.wipe();
+/// A launch as the helper sees it.
+pub(crate) struct Launch {
+    pub(crate) memory_bytes: u64,
+    pub(crate) tmp_bytes: u64,
+    pub(crate) cpu: Cpu,
+    pub(crate) network: Network,
+    pub(crate) template: Option<String>,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) program: Program,
+}
+
+/// A template as the helper sees it.
+pub(crate) struct Prepared {
+    pub(crate) name: String,
+    pub(crate) count: usize,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) program: Program,
+}
+
+pub(crate) fn decode_request(bytes: &[u8]) -> Option<Request> {
+    let mut reader = Reader::new(bytes);
+    match reader.byte()? {
+        LAUNCH => decode_launch(&mut reader).map(Request::Launch),
+        PREPARE => {
+            let mut templates = Vec::new();
+            for _ in 0..reader.count()? {
+                templates.push(Prepared {
+                    name: reader.text()?,
+                    count: usize::try_from(reader.number()?).ok()?,
+                    mounts: decode_mounts(&mut reader)?,
+                    program: read_program(&mut reader)?,
+                });
+            }
+            Some(Request::Prepare(templates))
+        }
+        _ => None,
     }
 }
 
-pub(crate) fn decode_launch(bytes: &[u8]) -> Option<Launch> {
+pub(crate) fn decode_channel_request(bytes: &[u8]) -> Option<ChannelRequest> {
     let mut reader = Reader::new(bytes);
+    match reader.byte()? {
+        START => read_program(&mut reader).map(ChannelRequest::Start),
+        SOCKET => Some(ChannelRequest::Socket),
+        RESET => decode_launch(&mut reader).map(ChannelRequest::Reset),
+        _ => None,
+    }
+}
+
+pub(crate) fn decode_program(bytes: &[u8]) -> Option<Program> {
+    read_program(&mut Reader::new(bytes))
+}
+
+fn decode_launch(reader: &mut Reader<'_>) -> Option<Launch> {
     reader.bytes()?;
-    let mut launch = Launch {
-        working_directory: reader.c_string()?,
+    Some(Launch {
         memory_bytes: reader.number()?,
         tmp_bytes: reader.number()?,
         cpu: Cpu { share: reader.number_u32()?, cap_milli: reader.number_u32()? },
-        processes: reader.number_u32()?,
         network: if reader.byte()? == 1 { Network::Host } else { Network::Isolated },
-        mounts: Vec::new(),
+        template: Some(reader.text()?).filter(|name| !name.is_empty()),
+        mounts: decode_mounts(reader)?,
+        program: read_program(reader)?,
+    })
+}
+
+fn decode_mounts(reader: &mut Reader<'_>) -> Option<Vec<Mount>> {
+    let mut mounts = Vec::new();
+    for _ in 0..reader.count()? {
+        mounts.push(Mount { source: reader.path()?, target: reader.path()? });
+    }
+    Some(mounts)
+}
+
+fn read_program(reader: &mut Reader<'_>) -> Option<Program> {
+    let mut program = Program {
+        working_directory: reader.c_string()?,
+        processes: reader.number_u32()?,
+        keeps_orders: reader.byte()? == 1,
         arguments: Vec::new(),
         environment: Vec::new(),
     };
     for _ in 0..reader.count()? {
-        launch.mounts.push(Mount { source: reader.path()?, target: reader.path()? });
+        program.arguments.push(reader.c_string()?);
     }
     for _ in 0..reader.count()? {
-        launch.arguments.push(reader.c_string()?);
+        program.environment.push(reader.c_string()?);
     }
-    for _ in 0..reader.count()? {
-        launch.environment.push(reader.c_string()?);
-    }
-    Some(launch)
+    Some(program)
 }
 
-/// How the helper answers a launch; descriptors travel in the order pidfd, gauge (its files, if any), listener (if any),
-/// freezer (if any).
+/// What the helper tells a first process. The end of the socket is the end of the sandbox.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Memory has this limit, in bytes.
+    Limit(u64),
+    /// The end of this process, numbered as in the sandbox, is of interest.
+    Report(i32),
+}
+
+impl Order {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Limit(limit) => [&[0][..], &limit.to_le_bytes()].concat(),
+            Self::Report(process) => [&[1][..], &process.to_le_bytes()].concat(),
+        }
+    }
+
+    pub(crate) fn decode(message: &[u8]) -> Option<Self> {
+        match message {
+            [0, limit @ ..] => Some(Self::Limit(u64::from_le_bytes(limit.try_into().ok()?))),
+            [1, process @ ..] => Some(Self::Report(i32::from_le_bytes(process.try_into().ok()?))),
+            _ => None,
+        }
+    }
+}
+
+/// What a first process tells the helper.
+#[derive(Debug)]
+pub(crate) enum Duty {
+    /// The sandbox stands; its namespaces and the guest's pidfd come with it.
+    Ready,
+    /// A process that is of interest, numbered as in the sandbox, has ended.
+    Ended { process: i32, end: End },
+    /// A step failed, and it ends.
+    Failed(Failure),
+    /// Memory is used up, and it ends.
+    OutOfMemory,
+}
+
+impl Duty {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Ready => vec![0],
+            Self::Failed(failure) => [vec![1], crate::guest::encode(failure)].concat(),
+            Self::OutOfMemory => vec![2],
+            Self::Ended { process, end } => {
+                let (kind, value) = match end {
+                    End::Exited(code) => (0, code),
+                    End::Signaled(signal) => (1, signal),
+                };
+                [&[3, kind][..], &process.to_le_bytes(), &value.to_le_bytes()].concat()
+            }
+        }
+    }
+
+    pub(crate) fn decode(message: &[u8]) -> Option<Self> {
+        match message {
+            [3, kind, a, b, c, d, value @ ..] => {
+                let process = i32::from_le_bytes([*a, *b, *c, *d]);
+                let value = i32::from_le_bytes(value.try_into().ok()?);
+                let end = if *kind == 0 { End::Exited(value) } else { End::Signaled(value) };
+                Some(Self::Ended { process, end })
+            }
+            [0] => Some(Self::Ready),
+            [1, failure @ ..] => crate::guest::decode(failure).map(Self::Failed),
+            [2] => Some(Self::OutOfMemory),
+            _ => None,
+        }
+    }
+}
+
+/// How the helper answers a launch; descriptors travel in the order pidfds of first and main process, output, exit
+/// report, gauge (its files, if any), listener (if any), freezer (if any).
 pub(crate) struct Launched {
     pub(crate) gauge: Option<GaugeKind>,
     pub(crate) listener: bool,
     pub(crate) freezer: bool,
 }
 
-pub(crate) fn encode_launched(launched: &Launched) -> Vec<u8> {
-    let mut writer = Writer::default();
-    let gauge = match launched.gauge {
-        None => 0,
-        Some(GaugeKind::V1) => 1,
-        Some(GaugeKind::V2) => 2,
-        Some(GaugeKind::Process) => 3,
-    };
-    writer.byte(0).byte(gauge).byte(u8::from(launched.listener)).byte(u8::from(launched.freezer));
-    writer.finish()
+impl Launched {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let gauge = match self.gauge {
+            None => 0,
+            Some(GaugeKind::V1) => 1,
+            Some(GaugeKind::V2) => 2,
+            Some(GaugeKind::Process) => 3,
+        };
+        vec![0, gauge, u8::from(self.listener), u8::from(self.freezer)]
+    }
+}
+
+/// The answer to a [`ChannelRequest`] that worked and says no more than its descriptors do: of a program, pidfd, output
+/// and exit report; of a socket, itself.
+pub(crate) fn encode_done() -> Vec<u8> {
+    vec![0]
+}
+
+pub(crate) fn decode_done(bytes: &[u8]) -> Option<Result<(), Failure>> {
+    let mut reader = Reader::new(bytes);
+    if reader.byte()? == 1 { decode_failure(&mut reader).map(Err) } else { Some(Ok(())) }
 }
 
 pub(crate) fn encode_failure(failure: &Failure) -> Vec<u8> {
@@ -347,26 +597,62 @@ mod tests {
             cpu: Cpu { share: 3, cap_milli: 4 },
             processes: 5,
             network: Network::Host,
+            template: Some("python".into()),
         }
     }
 
-    #[test]
-    fn a_launch_arrives_as_it_was_sent() {
-        let launch = decode_launch(&encode_spec(&spec())).unwrap();
-        assert_eq!(launch.arguments, [c"/bin/echo".to_owned(), c"".to_owned()]);
-        assert_eq!(launch.environment, [c"NAME=a=b".to_owned()]);
+    #[track_caller]
+    fn check(launch: &Launch) {
+        assert_eq!(launch.program.arguments, [c"/bin/echo".to_owned(), c"".to_owned()]);
+        assert_eq!(launch.program.environment, [c"NAME=a=b".to_owned()]);
         assert_eq!(launch.mounts[0].target, PathBuf::from("/var/task"));
-        assert_eq!((launch.memory_bytes, launch.tmp_bytes, launch.processes), (1, 2, 5));
-        assert_eq!(launch.network, Network::Host);
+        assert_eq!((launch.memory_bytes, launch.tmp_bytes, launch.program.processes), (1, 2, 5));
+        assert_eq!((launch.network, launch.template.as_deref()), (Network::Host, Some("python")));
+        assert!(!launch.program.keeps_orders);
+    }
+
+    #[test]
+    fn requests_arrive_as_they_were_sent() {
+        let Some(Request::Launch(launch)) = decode_request(&encode_launch(&spec())) else { panic!() };
+        check(&launch);
+        let Some(ChannelRequest::Reset(launch)) = decode_channel_request(&encode_reset(&spec())) else {
+            panic!()
+        };
+        check(&launch);
+        let told = decode_program(&launch.program.encode()).unwrap();
+        assert_eq!(
+            (&told.arguments, &told.environment),
+            (&launch.program.arguments, &launch.program.environment)
+        );
+        assert_eq!(launch.program.encode_environment(), b"NAME=a=b\0");
+        assert!(matches!(decode_channel_request(&encode_socket_request()), Some(ChannelRequest::Socket)));
+
+        let program = spec::Program {
+            argv: vec!["/bin/cat".into()],
+            environment: vec![("A".into(), "b".into())],
+            working_directory: "/".into(),
+        };
+        let Some(ChannelRequest::Start(start)) = decode_channel_request(&encode_start(&program, 7)) else {
+            panic!()
+        };
+        assert_eq!((start.processes, start.keeps_orders), (7, false));
+        let template = Template { name: "cat".into(), program, mounts: spec().mounts, count: 2 };
+        let Some(Request::Prepare(templates)) = decode_request(&encode_prepare(&[template], 7)) else {
+            panic!()
+        };
+        assert_eq!((templates[0].name.as_str(), templates[0].count), ("cat", 2));
+        assert_eq!(templates[0].mounts, spec().mounts);
+        assert!(templates[0].program.keeps_orders);
     }
 
     #[test]
     fn a_message_cut_short_is_refused_and_never_panics() {
-        let whole = encode_spec(&spec());
+        let whole = encode_launch(&spec());
         for length in 0..whole.len() {
-            assert!(decode_launch(&whole[..length]).is_none(), "{length}");
+            assert!(decode_request(&whole[..length]).is_none(), "{length}");
         }
-        assert!(decode_launch(&[0xff; 64]).is_none());
+        assert!(decode_request(&[0xff; 64]).is_none());
+        assert!(decode_channel_request(&[RESET, 0xff, 0xff]).is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Nothing of a tenant is in it, and everything is read-only. A launch adds its own mounts in a copy of the namespace;
 //! see [`enter`].
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,6 +23,10 @@ const MOUNT_POINTS: &[&str] = &[
     "var/runtime",
     "var/lang",
     "opt",
+    // The dynamic loader remembers which directories of its search path there are, and may look before they are mounted.
+    "var/task/lib",
+    "var/runtime/lib",
+    "opt/lib",
     "mnt",
     "tmp",
     "proc",
@@ -90,6 +95,8 @@ const READ_ONLY: MountRestrictions =
     MountRestrictions { read_only: true, no_devices: true, no_execution: false };
 const DEVICE: MountRestrictions =
     MountRestrictions { read_only: true, no_devices: false, no_execution: true };
+/// A directory of the template that nothing is ever mounted on or put into.
+const EMPTY: &str = "mnt";
 const HOST_RESOLVER: &str = "/etc/resolv.conf";
 
 /// The built template.
@@ -230,7 +237,7 @@ fn attach(tree: &OwnedFd, target: &Path) -> Result<(), Failure> {
     rustix::mount::move_mount(tree, c"", CWD, target, flags).at(Step::Mount, &target.to_string_lossy())
 }
 
-fn attach_at(tree: &OwnedFd, target: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
+fn attach_at(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), rustix::io::Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(tree, c"", target, c"", flags)
 }
@@ -242,27 +249,41 @@ fn open_below(path: &Path) -> Result<OwnedFd, rustix::io::Errno> {
     rustix::fs::openat2(CWD, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
-/// What one sandbox adds to the template.
-pub(crate) struct Additions<'a> {
-    pub(crate) mounts: &'a [Mount],
-    pub(crate) tmp_bytes: u64,
+/// What every sandbox adds to the template.
+pub(crate) struct Base<'a> {
+    pub(crate) tmp: Tmp<'a>,
     pub(crate) owner: u32,
-    pub(crate) host_network: bool,
     pub(crate) proc: bool,
+}
+
+/// Where a sandbox's `/tmp` comes from.
+pub(crate) enum Tmp<'a> {
+    /// A new one of this many bytes.
+    New(u64),
+    /// That of the same sandbox before it was made anew: a detached mount.
+    Kept(BorrowedFd<'a>),
+}
+
+impl Tmp<'_> {
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::New(_) => None,
+            Self::Kept(mount) => Some(*mount),
+        }
+    }
 }
 
 /// Adds a sandbox's own mounts and makes the result the root. The caller is the first process of new mount and process
 /// namespaces, and no tenant's program runs in them yet.
-pub(crate) fn enter(root: &Root, additions: &Additions<'_>) -> Result<(), Failure> {
+pub(crate) fn enter(root: &Root, base: &Base<'_>) -> Result<(), Failure> {
     rustix::process::chdir(&root.path).at(Step::PivotRoot, &root.path.to_string_lossy())?;
-    for mount in additions.mounts {
-        add(root, mount)?;
+    match base.tmp {
+        Tmp::New(bytes) => mount_tmp(bytes, base.owner)?,
+        Tmp::Kept(mount) => open_below(Path::new("tmp"))
+            .and_then(|target| attach_at(mount, target.as_fd()))
+            .at(Step::MountTmp, "the one before")?,
     }
-    if additions.host_network && Path::new(HOST_RESOLVER).exists() {
-        add(root, &Mount { source: HOST_RESOLVER.into(), target: HOST_RESOLVER.into() })?;
-    }
-    mount_tmp(additions)?;
-    if additions.proc {
+    if base.proc {
         mount_proc()?;
         mask_proc(&root.masks)?;
     }
@@ -271,23 +292,66 @@ pub(crate) fn enter(root: &Root, additions: &Additions<'_>) -> Result<(), Failur
     rustix::process::chdir(c"/").at(Step::PivotRoot, "/")
 }
 
-fn add(root: &Root, mount: &Mount) -> Result<(), Failure> {
-    let (tree, _) = root.open(&mount.source, READ_ONLY)?;
-    let target = open_below(&mount.target);
-    target
-        .and_then(|target| attach_at(&tree, target.as_fd()))
-        .at(Step::Mount, &format!("{} at {}", mount.source.display(), mount.target.display()))
+/// A tree of the host on its way into a sandbox.
+pub(crate) struct Tree {
+    mount: Mount,
+    tree: OwnedFd,
+}
+
+impl Root {
+    /// Opens what a launch adds, as it shall appear inside. To be called where the host's files are seen.
+    pub(crate) fn trees(&self, mounts: &[Mount], host_network: bool) -> Result<Vec<Tree>, Failure> {
+        let mut mounts = mounts.to_vec();
+        if host_network && Path::new(HOST_RESOLVER).exists() {
+            mounts.push(Mount { source: HOST_RESOLVER.into(), target: HOST_RESOLVER.into() });
+        }
+        let open = |mount: Mount| {
+            let (tree, _) = self.open(&mount.source, READ_ONLY)?;
+            Ok(Tree { mount, tree })
+        };
+        mounts.into_iter().map(open).collect()
+    }
+
+    /// Opens an empty directory to cover `target` with.
+    pub(crate) fn cover(&self, target: &str) -> Result<Tree, Failure> {
+        let mount = Mount { source: self.path.join(EMPTY), target: target.into() };
+        Ok(Tree { tree: clone_tree(&mount.source)?, mount })
+    }
+}
+
+/// Mounts trees one after the other. To be called in the sandbox's mount namespace, before any tenant's program runs there.
+pub(crate) fn attach_trees(trees: &[Tree]) -> Result<(), Failure> {
+    for Tree { mount, tree } in trees {
+        open_below(&mount.target)
+            .and_then(|target| attach_at(tree.as_fd(), target.as_fd()))
+            .at(Step::Mount, &format!("{} at {}", mount.source.display(), mount.target.display()))?;
+    }
+    Ok(())
 }
 
 /// Inodes are bounded too: one for each 16 KiB, for each costs kernel memory.
-fn mount_tmp(additions: &Additions<'_>) -> Result<(), Failure> {
-    let Additions { tmp_bytes, owner, .. } = additions;
-    let inodes = (tmp_bytes / 16_384).max(1024);
-    let options = format!("mode=1777,size={tmp_bytes},nr_inodes={inodes},uid={owner},gid={owner}\0");
-    let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).map_err(io::Error::other);
-    let options = options.at(Step::MountTmp, "")?;
-    rustix::mount::mount("tmpfs", c"tmp", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(options))
-        .at(Step::MountTmp, "")
+fn tmp_size(bytes: u64) -> String {
+    format!("size={bytes},nr_inodes={}", (bytes / 16_384).max(1024))
+}
+
+fn mount_tmp(bytes: u64, owner: u32) -> Result<(), Failure> {
+    let options = format!("mode=1777,uid={owner},gid={owner},{}", tmp_size(bytes));
+    let options = CString::new(options).map_err(io::Error::other).at(Step::MountTmp, "")?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount("tmpfs", c"tmp", "tmpfs", flags, Some(options.as_c_str())).at(Step::MountTmp, "")
+}
+
+/// Gives `/tmp` another size. To be called in the sandbox's mount namespace.
+pub(crate) fn resize_tmp(bytes: u64) -> Result<(), Failure> {
+    let options = CString::new(tmp_size(bytes)).map_err(io::Error::other).at(Step::MountTmp, "")?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount_remount(c"/tmp", flags, options.as_c_str()).at(Step::MountTmp, "size")
+}
+
+/// A detached second mount of `/tmp`, which keeps its files. To be called in the sandbox's mount namespace.
+pub(crate) fn keep_tmp() -> Result<OwnedFd, Failure> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(CWD, c"/tmp", flags).at(Step::MountTmp, "keep")
 }
 
 /// Processes of other users, which is the first process, stay invisible; everything is read-only.
@@ -313,7 +377,7 @@ fn mask(name: &str) -> Result<(), rustix::io::Errno> {
         cover,
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
     )?;
-    attach_at(&tree, target.as_fd())
+    attach_at(tree.as_fd(), target.as_fd())
 }
 
 /// Tries in a throw-away child whether `/proc` can be mounted here.

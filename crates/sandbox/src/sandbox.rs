@@ -1,25 +1,77 @@
 //! A running sandbox, as the server holds it: descriptors only. Never blocks.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::Signal;
+
+use crate::error::Error;
+use crate::launcher::Channel;
+use crate::spec::{Program, Spec};
 
 /// One isolated process and all that it started. Dropping it kills it.
 #[derive(Debug)]
 pub struct Sandbox {
     pub(crate) id: String,
+    pub(crate) channel: Arc<Channel>,
+    /// How many processes it may have.
+    pub(crate) processes: u32,
     pub(crate) listener: Option<TcpListener>,
     pub(crate) output: Option<OwnedFd>,
     pub(crate) exit: Option<OwnedFd>,
     pub(crate) first_process: OwnedFd,
+    pub(crate) main_process: OwnedFd,
     pub(crate) gauge: Option<Gauge>,
     pub(crate) freezer: Option<OwnedFd>,
 }
 
-/// How the main process of a sandbox ended.
+/// A further program in a sandbox; it goes with the sandbox, not with this.
+#[derive(Debug)]
+pub struct Process {
+    pub(crate) process: OwnedFd,
+    pub(crate) output: Option<OwnedFd>,
+    pub(crate) exit: Option<OwnedFd>,
+}
+
+impl Process {
+    /// The read end of standard output and standard error: nonblocking, once.
+    ///
+    /// # Panics
+    ///
+    /// When taken twice.
+    pub fn take_output(&mut self) -> OwnedFd {
+        self.output.take().expect("the output is taken once, by the one that reads it")
+    }
+
+    /// The read end of the exit report: nonblocking, readable when the process ended, once. Read it with [`read_exit`].
+    ///
+    /// # Panics
+    ///
+    /// When taken twice.
+    pub fn take_exit(&mut self) -> OwnedFd {
+        self.exit.take().expect("the exit report is taken once, by the one that reads it")
+    }
+
+    /// Asks the process to end (SIGTERM).
+    pub fn terminate(&self) {
+        signal(&self.process, Signal::TERM);
+    }
+
+    /// Kills the process, but not what it has started.
+    pub fn kill(&self) {
+        signal(&self.process, Signal::KILL);
+    }
+}
+
+/// The only failure is that it has ended already, which is what was wanted.
+fn signal(process: &OwnedFd, signal: Signal) {
+    let _ = rustix::process::pidfd_send_signal(process, signal);
+}
+
+/// How a process of a sandbox ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExitStatus {
     /// Its end.
@@ -80,8 +132,48 @@ impl Sandbox {
 
     /// Kills every process of the sandbox. Killing again does nothing.
     pub fn kill(&self) {
-        // The only failure is that it has ended already, which is what was wanted.
-        let _ = rustix::process::pidfd_send_signal(&self.first_process, Signal::KILL);
+        signal(&self.first_process, Signal::KILL);
+    }
+
+    /// Asks the main process to end (SIGTERM).
+    pub fn terminate(&self) {
+        signal(&self.main_process, Signal::TERM);
+    }
+
+    /// Starts a further program, and returns when it runs: a round trip to the helper, for which this blocks. The main
+    /// process may have started already; the sandbox must not have ended.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be executed, or the sandbox has ended.
+    pub fn start(&self, program: &Program) -> Result<Process, Error> {
+        self.channel.start(program, self.processes)
+    }
+
+    /// Begins to connect to a port on the sandbox's own loopback: the stream is nonblocking, and writable once it is
+    /// connected. Blocks for a round trip to the helper.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be had. That nobody listens shows when the stream is used.
+    pub fn connect(&self, port: u16) -> Result<TcpStream, Error> {
+        let socket = self.channel.socket()?;
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(TcpStream::from(socket)),
+            Err(error) => Err(Error::Connect { port, source: error.into() }),
+        }
+    }
+
+    /// Ends all that runs in the sandbox and starts it anew from `spec`, with the same user and network, and with what is in
+    /// `/tmp`. Returns when the program runs, as [`Launcher::launch`](crate::Launcher::launch) does. This value is of no
+    /// more use then; to drop it does not end the other.
+    ///
+    /// # Errors
+    ///
+    /// As for a launch; then nothing is left of the sandbox.
+    pub fn reset(&self, spec: &Spec) -> Result<Self, Error> {
+        Channel::reset(&self.channel, spec)
     }
 
     /// Stops every process of the sandbox until [`thaw`](Self::thaw): they use no processor, and can still be killed.

@@ -40,10 +40,41 @@ pub struct Spec {
     pub processes: u32,
     /// The network that the program sees.
     pub network: Network,
+    /// The [`Template`] of which a sandbox will do that was prepared ahead, if one is there. Its program is told
+    /// [`environment`](Self::environment); arguments and working directory are its own.
+    pub template: Option<String>,
+}
+
+/// Another program for a sandbox that is there.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The program (an absolute path inside the sandbox), and its arguments.
+    pub argv: Vec<OsString>,
+    /// The whole environment of the program.
+    pub environment: Vec<(String, String)>,
+    /// Where the program starts, inside the sandbox.
+    pub working_directory: PathBuf,
+}
+
+/// A program that waits in sandboxes of its own until a launch has use for it.
+///
+/// Its standard input is a `SOCK_SEQPACKET` socket. Once it is ready it writes one byte there; then it waits for one
+/// packet: the environment of the launch, each variable as `NAME=value` and a NUL. End of file says that nobody will use
+/// it. By then the launch's mounts are there and its limits hold.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// What launches name it by.
+    pub name: String,
+    /// The program and how it starts.
+    pub program: Program,
+    /// What it needs of the host; part of what launches mount.
+    pub mounts: Vec<Mount>,
+    /// How many to keep waiting.
+    pub count: usize,
 }
 
 /// A directory or file of the host, shown inside the sandbox, read-only.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     /// The absolute path on the host.
     pub source: PathBuf,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod sandbox {
+    pub(crate) mod channel;
     pub(crate) mod harness;
     pub(crate) mod isolation;
     pub(crate) mod life;
@@ -13,7 +14,7 @@ mod sandbox {
 
 use std::process::ExitCode;
 
-use sandbox::{harness, isolation, life, limits, programs, world};
+use sandbox::{channel, harness, isolation, life, limits, programs, world};
 
 fn main() -> ExitCode {
     if std::env::args().next().as_deref() == Some(firelet_sandbox::HELPER_NAME) {
@@ -22,5 +23,5 @@ fn main() -> ExitCode {
     if let Some(role) = std::env::args().nth(1).filter(|argument| argument.starts_with("role-")) {
         return world::play(&role);
     }
-    harness::run(&[life::TESTS, isolation::TESTS, limits::TESTS, programs::TESTS])
+    harness::run(&[life::TESTS, channel::TESTS, isolation::TESTS, limits::TESTS, programs::TESTS])
 }

@@ -222,6 +222,7 @@ async fn spec(
         cpu: Cpu::for_memory(function.memory_megabytes),
         processes: PROCESSES,
         network: options.network,
+        template: None,
     })
 }
 

@@ -26,10 +26,10 @@ pub(super) fn limit(member: &Member, controller: Controller, limits: Limits) -> 
     }
 }
 
-pub(super) fn memory_files(member: &Member, limit: u64) -> Result<MemoryFiles, Failure> {
+pub(super) fn memory_files(member: &Member) -> Result<MemoryFiles, Failure> {
     let [peak, current, statistics] = gauge_files(member)?;
     let level = member.open("cgroup.event_control", true)?;
-    Ok(MemoryFiles { kind: GaugeKind::V1, limit, peak, current, statistics, level, events: None })
+    Ok(MemoryFiles { kind: GaugeKind::V1, peak, current, statistics, level, events: None })
 }
 
 pub(super) fn gauge_files(member: &Member) -> Result<[OwnedFd; 3], Failure> {

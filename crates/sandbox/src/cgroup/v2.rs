@@ -77,11 +77,11 @@ pub(super) fn limit(member: &Member, controller: Controller, limits: Limits) -> 
     }
 }
 
-pub(super) fn memory_files(member: &Member, limit: u64) -> Result<MemoryFiles, Failure> {
+pub(super) fn memory_files(member: &Member) -> Result<MemoryFiles, Failure> {
     let [peak, current, statistics] = gauge_files(member)?;
     let level = member.open("memory.high", true)?;
     let events = Some(member.open("memory.events", false)?);
-    Ok(MemoryFiles { kind: GaugeKind::V2, limit, peak, current, statistics, level, events })
+    Ok(MemoryFiles { kind: GaugeKind::V2, peak, current, statistics, level, events })
 }
 
 /// `memory.peak` came with Linux 5.19; before it the current value is all there is.

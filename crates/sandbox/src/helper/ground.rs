@@ -12,8 +12,9 @@ use rustix::thread::{CapabilitySet, UnshareFlags};
 use crate::cgroup::{Cgroups, Controller};
 use crate::enforcement::{Enforcement, EnforcementItem, EnforcementStatus, item};
 use crate::error::{At, Failure, Step};
-use crate::helper::spare::Slots;
-use crate::init::FAILURE_LENGTH;
+use crate::guest::FAILURE_LENGTH;
+use crate::helper::home::Home;
+use crate::helper::parts::Slots;
 use crate::landlock::Writes;
 use crate::limits;
 use crate::namespace::{self, Users};
@@ -29,6 +30,7 @@ const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(5);
 /// What all sandboxes stand on.
 pub(super) struct Ground {
     pub(super) proof: SingleThread,
+    pub(super) home: Home,
     pub(super) users: Users,
     pub(super) user_namespaces: bool,
     pub(super) proc: bool,
@@ -101,12 +103,14 @@ fn prepare(options: &Options) -> Result<(Ground, Enforcement), Failure> {
     let user_namespaces = matches!(users, Users::Own) || owners.is_ok();
     sys::unshare(UnshareFlags::NEWNS).at(Step::CreateMountNamespace, "")?;
     let root = Root::build(&options.scratch, users.owner(), owners.ok())?;
+    let home = Home::here()?;
     let proc = probe_proc(proof, &root);
     // Last, so that a start that fails has made none.
     let cgroups = Cgroups::open(&options.instance);
     let enforcement = describe(users, user_namespaces, &root, &cgroups, proc.as_ref().err(), groups_left);
     let ground = Ground {
         proof,
+        home,
         users,
         user_namespaces,
         proc: proc.is_ok(),

@@ -207,8 +207,8 @@ fn kill(process: &str) {
 fn check_next_start(directory: &Path) {
     let options = options(directory);
     let launcher = Launcher::start(&options).unwrap();
-    wait_until_gone(&options);
     drop(launcher);
+    wait_until_gone(&options);
     assert_eq!(cgroups_of(&options.instance), Vec::<PathBuf>::new());
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(options.scratch.to_str().unwrap()));

@@ -84,6 +84,7 @@ pub(crate) fn spec(argv: &[&str]) -> Spec {
         cpu: Cpu::for_memory(128),
         processes: 128,
         network: Network::Isolated,
+        template: None,
     }
 }
 

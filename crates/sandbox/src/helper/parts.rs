@@ -1,4 +1,4 @@
-//! What a launch needs and can be made before anyone asks: namespaces and cgroups. Nothing here is ever used twice.
+//! What a sandbox stands on before it has a process: a user, a network and cgroups. Nothing here is ever used for another.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -10,14 +10,14 @@ use crate::namespace::{self, PreparedNetwork};
 
 /// The parts of one sandbox.
 #[derive(Debug)]
-pub(super) struct Spare {
+pub(super) struct Parts {
     pub(super) slot: u32,
     pub(super) user_namespace: Option<OwnedFd>,
     pub(super) network: PreparedNetwork,
     pub(super) group: Group,
 }
 
-impl Spare {
+impl Parts {
     pub(super) fn make(ground: &mut Ground) -> Result<Self, Failure> {
         let slot = ground.slots.take().ok_or_else(|| Failure {
             step: Step::TakeUser,
