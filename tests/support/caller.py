@@ -27,6 +27,14 @@ class Answer:
         return found
 
 
+def read(parsed):
+    """What comes after the head of an answer: a payload, or the events of a stream as a list in JSON."""
+    if "EventStream" in parsed:
+        events = list(parsed["EventStream"])
+        return json.dumps(events, default=bytes.decode).encode() if events else b""
+    return parsed["Payload"].read() if "Payload" in parsed else None
+
+
 class Caller:
     """Calls operations through boto3, which signs and spells them, and gives the answers that boto3 read."""
 
@@ -57,7 +65,7 @@ class Caller:
         payload = None
         try:
             parsed = getattr(client, methods[request["call"]])(**(request["with"] or {}))
-            payload = parsed["Payload"].read() if "Payload" in parsed else None
+            payload = read(parsed)
         except ClientError:
             pass
         return Answer(self.kept.answer, payload)

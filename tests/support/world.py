@@ -90,6 +90,11 @@ class World:
             request_id=answer["ResponseMetadata"]["RequestId"],
         )
 
+    def stream(self, name, payload=None, **settings):
+        """Invokes a function for an answer in pieces, which have yet to be read."""
+        body = payload if isinstance(payload, bytes) else json.dumps(payload or {}).encode()
+        return self.client.invoke_with_response_stream(FunctionName=name, Payload=body, **settings)
+
 
 @dataclasses.dataclass
 class Refusal:

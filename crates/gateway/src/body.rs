@@ -7,10 +7,12 @@ use bytes::Bytes;
 use firelet_api::{ApiError, ErrorKind, Operation};
 use firelet_invoke::InvocationType;
 use firelet_types::limits;
+use futures_util::StreamExt;
+use futures_util::stream::Stream;
 use http::{HeaderMap, HeaderName};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Body, Frame, Incoming};
 
 use crate::error::from_invoke;
 
@@ -43,7 +45,9 @@ impl Kind {
         let is_event = || headers.get(INVOCATION_TYPE).is_some_and(|value| value == "Event");
         match operation {
             Operation::Invoke if is_event() => Self::Invoke(InvocationType::Event),
-            Operation::Invoke => Self::Invoke(InvocationType::RequestResponse),
+            Operation::Invoke | Operation::InvokeWithResponseStream => {
+                Self::Invoke(InvocationType::RequestResponse)
+            }
             operation => Self::Other(operation),
         }
     }
@@ -56,10 +60,15 @@ impl Kind {
                 Operation::CreateFunction | Operation::UpdateFunctionCode | Operation::PublishLayerVersion,
             ) => limits::CODE_REQUEST_BYTES,
             Self::Other(Operation::InvokeAsync) => limits::INVOKE_ASYNC_PAYLOAD_BYTES,
-            Self::Other(Operation::InvokeWithResponseStream) => limits::REQUEST_PAYLOAD_BYTES,
             Self::Other(_) => CONTROL_BYTES,
         }
     }
+}
+
+/// An answer that is sent as its pieces come.
+pub(crate) fn pieces(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Answer {
+    let frames = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
+    Either::Right(UnsyncBoxBody::new(StreamBody::new(frames).boxed_unsync()))
 }
 
 /// Reads the body of a request.

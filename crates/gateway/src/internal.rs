@@ -1,7 +1,5 @@
 //! What is firelet's own and not AWS's, below `/_firelet/`: health, code downloads, logs.
 
-use std::convert::Infallible;
-
 use bytes::{Bytes, BytesMut};
 use firelet_api::model::GetFunctionConfigurationRequest;
 use firelet_control::CodeLinkError;
@@ -11,14 +9,12 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Either, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::body::Answer;
+use crate::body::{self, Answer};
 use crate::server::{Services, text};
 
 const PREFIX: &str = "/_firelet/";
@@ -153,9 +149,7 @@ fn stream_of(
     pieces: impl Stream<Item = Bytes> + Send + 'static,
     content_type: &'static str,
 ) -> Response<Answer> {
-    let frames = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)));
-    let mut response =
-        Response::new(Either::Right(UnsyncBoxBody::new(StreamBody::new(frames).boxed_unsync())));
+    let mut response = Response::new(body::pieces(pieces));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -1,19 +1,24 @@
-//! Invoke: from the request to the function and back.
+//! The operations that invoke functions: from the request to the function and back.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use firelet_api::model::{
-    InvocationRequest, InvocationResponse, InvocationType, InvokeAsyncRequest, InvokeAsyncResponse, LogType,
+    InvocationRequest, InvocationResponse, InvocationType, InvokeAsyncRequest, InvokeAsyncResponse,
+    InvokeWithResponseStreamCompleteEvent, InvokeWithResponseStreamRequest, InvokeWithResponseStreamResponse,
+    LogType, ResponseStreamingInvocationType,
 };
 use firelet_api::{ApiError, DecodeRequest, EncodeResponse, EncodedResponse, ErrorKind, Operation};
 use firelet_control::name::{self, Target};
-use firelet_invoke::{Request, Response};
+use firelet_invoke::{Piece, Request, Response, StreamEnd, StreamedResponse};
+use futures_util::stream::{self, Stream};
 use http::{HeaderName, HeaderValue};
 
+use crate::body::{self, Answer};
 use crate::dispatch::Call;
 use crate::error::{from_control, from_invoke};
-use crate::server::Services;
+use crate::event_stream::event;
+use crate::server::{self, Services};
 
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
@@ -22,7 +27,7 @@ pub(crate) async fn invoke(services: &Services, call: Call<'_>) -> Result<Encode
     let invocation_type = input.invocation_type.unwrap_or(InvocationType::RequestResponse);
     let target = name::resolve(call.scope, &input.function_name, input.qualifier.as_deref())
         .map_err(|error| from_control(&error))?;
-    let request = request(&call, input, &target)?;
+    let request = request(&call, input.into(), &target)?;
     match invocation_type {
         InvocationType::RequestResponse => {
             let response = services.invoker.invoke(request).await.map_err(|error| from_invoke(&error))?;
@@ -39,6 +44,52 @@ pub(crate) async fn invoke(services: &Services, call: Call<'_>) -> Result<Encode
             Ok(traced(output.encode(Operation::Invoke), accepted.trace_id))
         }
     }
+}
+
+/// The caller reads the answer while the function still writes it.
+pub(crate) async fn stream(services: &Services, call: Call<'_>) -> Result<http::Response<Answer>, ApiError> {
+    let input = InvokeWithResponseStreamRequest::decode(&call.request())?;
+    let invocation_type = input.invocation_type;
+    let target = name::resolve(call.scope, &input.function_name, input.qualifier.as_deref())
+        .map_err(|error| from_control(&error))?;
+    let request = request(&call, input.into(), &target)?;
+    let operation = Operation::InvokeWithResponseStream;
+    if invocation_type == Some(ResponseStreamingInvocationType::DryRun) {
+        services.invoker.check(request).await.map_err(|error| from_invoke(&error))?;
+        // Documented: the status of a dry run is 204.
+        let response = EncodedResponse { status: 204, ..EncodedResponse::empty(operation) };
+        return Ok(server::encode(response));
+    }
+    let response = services.invoker.stream(request).await.map_err(|error| from_invoke(&error))?;
+    let output = InvokeWithResponseStreamResponse {
+        status_code: Some(200),
+        executed_version: Some(response.executed_version.clone()),
+        response_stream_content_type: response.content_type().map(str::to_owned),
+        event_stream: None,
+    };
+    let head = traced(output.encode(operation), response.trace_id.clone());
+    Ok(server::encode(head).map(|_| body::pieces(events(response))))
+}
+
+fn events(response: StreamedResponse) -> impl Stream<Item = Bytes> + Send + 'static {
+    stream::unfold(response, |mut response| async move {
+        let event = match response.next().await? {
+            Piece::Payload(payload) => event("PayloadChunk", "application/octet-stream", &payload),
+            Piece::End(end) => event("InvokeComplete", "application/json", &complete(end)),
+        };
+        Some((event, response))
+    })
+}
+
+/// The last event; members that are not there are left out.
+fn complete(end: StreamEnd) -> Vec<u8> {
+    let (code, details) = end.error.map(|error| (error.code, error.details)).unzip();
+    let output = InvokeWithResponseStreamCompleteEvent {
+        error_code: code,
+        error_details: details.flatten().map(|details| String::from_utf8_lossy(&details).into_owned()),
+        log_result: end.log_tail.map(|tail| BASE64_STANDARD.encode(tail)),
+    };
+    serde_json::to_vec(&output).expect("three texts make JSON")
 }
 
 /// The older way to invoke a function asynchronously.
@@ -62,7 +113,29 @@ pub(crate) async fn invoke_async(services: &Services, call: Call<'_>) -> Result<
     Ok(InvokeAsyncResponse { status: Some(202) }.encode(Operation::InvokeAsync))
 }
 
-fn request(call: &Call<'_>, input: InvocationRequest, target: &Target) -> Result<Request, ApiError> {
+/// What both synchronous operations take.
+struct Input {
+    payload: Option<Bytes>,
+    client_context: Option<String>,
+    tenant_id: Option<String>,
+    log_type: Option<LogType>,
+}
+
+impl From<InvocationRequest> for Input {
+    fn from(input: InvocationRequest) -> Self {
+        let InvocationRequest { payload, client_context, tenant_id, log_type, .. } = input;
+        Self { payload, client_context, tenant_id, log_type }
+    }
+}
+
+impl From<InvokeWithResponseStreamRequest> for Input {
+    fn from(input: InvokeWithResponseStreamRequest) -> Self {
+        let InvokeWithResponseStreamRequest { payload, client_context, tenant_id, log_type, .. } = input;
+        Self { payload, client_context, tenant_id, log_type }
+    }
+}
+
+fn request(call: &Call<'_>, input: Input, target: &Target) -> Result<Request, ApiError> {
     let function = target.function().map_err(|_| from_control(&target.latest_not_found()))?;
     Ok(Request {
         request_id: call.request_id,

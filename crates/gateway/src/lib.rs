@@ -7,6 +7,7 @@ mod audience;
 mod body;
 mod dispatch;
 mod error;
+mod event_stream;
 mod internal;
 mod invocation;
 mod server;

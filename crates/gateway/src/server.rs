@@ -139,8 +139,7 @@ impl Services {
         if internal::is_internal(request.uri().path()) {
             return internal::answer(self, request, stop).await;
         }
-        let encoded = self.api(request_id, request).await.unwrap_or_else(|error| error.encode());
-        let mut response = encode(encoded);
+        let mut response = self.api(request_id, request).await.unwrap_or_else(|error| encode(error.encode()));
         if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
@@ -151,7 +150,7 @@ impl Services {
         &self,
         request_id: RequestId,
         request: Request<Incoming>,
-    ) -> Result<EncodedResponse, ApiError> {
+    ) -> Result<Response<Answer>, ApiError> {
         let (parts, body) = request.into_parts();
         let caller =
             firelet_auth::caller(&parts.headers, parts.uri.query()).map_err(|error| from_auth(&error))?;
@@ -171,9 +170,10 @@ impl Services {
             base_url,
         };
         match operation {
-            Operation::Invoke => invocation::invoke(self, call).await,
-            Operation::InvokeAsync => invocation::invoke_async(self, call).await,
-            _ => dispatch::call(&self.control, call).await,
+            Operation::Invoke => invocation::invoke(self, call).await.map(encode),
+            Operation::InvokeAsync => invocation::invoke_async(self, call).await.map(encode),
+            Operation::InvokeWithResponseStream => invocation::stream(self, call).await,
+            _ => dispatch::call(&self.control, call).await.map(encode),
         }
     }
 }
@@ -184,7 +184,7 @@ fn base_url(parts: &http::request::Parts) -> String {
     format!("http://{host}")
 }
 
-fn encode(encoded: EncodedResponse) -> Response<Answer> {
+pub(crate) fn encode(encoded: EncodedResponse) -> Response<Answer> {
     let mut response = Response::new(body::whole(encoded.body));
     *response.status_mut() =
         StatusCode::from_u16(encoded.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use firelet_pool::{Group, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue};
+use firelet_pool::{Begun, Group, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue};
 use firelet_store::{FunctionVersion, State, Store, Version};
 use firelet_types::{
     Chance, Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, TenantId, limits,
 };
+use tokio::sync::oneshot;
 
 use crate::concurrency::{Concurrency, Exceeded, Slot};
 use crate::lineage::Mark;
 use crate::routing::{Route, Routing};
+use crate::stream::{StreamedResponse, Way};
 use crate::{admission, lineage, payload, trace};
 
 /// How long an invocation waits for a function that is still being created.
@@ -251,6 +253,25 @@ impl Invoker {
         self.run(route, request, arn, slot).await
     }
 
+    /// Runs the function for a caller who reads the answer while the function still writes it. Ends when the answer is there
+    /// or begins to come. A caller that goes away does not end the invocation.
+    ///
+    /// # Errors
+    ///
+    /// When the function was not run; an error of the function itself comes with the answer.
+    pub async fn stream(&self, mut request: Request) -> Result<StreamedResponse, Error> {
+        let (arn, route) = self.route(&request).await?;
+        request.payload = Self::check_payload(request.payload, InvocationType::RequestResponse)?;
+        request.trace_id = Some(self.trace(&request)?);
+        let slot = route.share.slot().await?;
+        let mut attempt = self.attempt(route, request, &arn, slot);
+        attempt.invocation.takes_stream = true;
+        let (sender, response) = oneshot::channel();
+        let unavailable = |source| Error::Environment { function: arn.name.clone(), source };
+        self.routing.pool().start(attempt.stream(sender)).map_err(unavailable)?;
+        response.await.map_err(|_| unavailable(LeaseError::Stopped))?
+    }
+
     /// Runs the function for an event that was accepted, whose payload was checked then.
     pub(crate) async fn deliver(&self, mut request: Request) -> Result<Response, Error> {
         let (arn, route) = self.route(&request).await?;
@@ -373,7 +394,21 @@ impl Invoker {
         arn: FunctionArn,
         slot: Slot,
     ) -> Result<Response, Error> {
-        let attempt = Attempt {
+        let attempt = self.attempt(route, request, &arn, slot);
+        if let Some(lease) = attempt.group.lease_warm().await
+            && let Ok(outcome) = attempt.with(lease).await
+        {
+            return Ok(attempt.answer(outcome));
+        }
+        // Without a warm environment it takes a while, and a caller that goes away meanwhile does not undo the
+        // invocation.
+        let function = arn.name;
+        let ran = self.routing.pool().run(attempt.anywhere()).await;
+        ran.map_err(|source| Error::Environment { function, source })?
+    }
+
+    fn attempt(&self, route: Route, request: Request, arn: &FunctionArn, slot: Slot) -> Attempt {
+        Attempt {
             function: route.function,
             group: route.group,
             clock: Arc::clone(&self.clock),
@@ -387,18 +422,9 @@ impl Invoker {
                 tenant: request.tenant,
                 payload: request.payload,
                 wants_log_tail: request.wants_log_tail,
+                takes_stream: false,
             },
-        };
-        if let Some(lease) = attempt.group.lease_warm().await
-            && let Ok(outcome) = attempt.with(lease).await
-        {
-            return Ok(attempt.answer(outcome));
         }
-        // Without a warm environment it takes a while, and a caller that goes away meanwhile does not undo the
-        // invocation.
-        let function = arn.name;
-        let ran = self.routing.pool().run(attempt.anywhere()).await;
-        ran.map_err(|source| Error::Environment { function, source })?
     }
 }
 
@@ -413,10 +439,20 @@ struct Attempt {
 }
 
 impl Attempt {
-    async fn with(&self, mut lease: Lease) -> Result<Outcome, Undelivered> {
+    async fn with(&self, lease: Lease) -> Result<Outcome, Undelivered> {
+        let (lease, invocation) = self.prepare(lease);
+        lease.invoke(invocation).await
+    }
+
+    async fn begin_with(&self, lease: Lease) -> Result<Begun, Undelivered> {
+        let (lease, invocation) = self.prepare(lease);
+        lease.begin(invocation).await
+    }
+
+    fn prepare(&self, mut lease: Lease) -> (Lease, Invocation) {
         lease.hold(Arc::clone(&self.slot));
         let deadline = self.clock.now().plus(self.function.definition.timeout);
-        lease.invoke(Invocation { deadline, ..self.invocation.clone() }).await
+        (lease, Invocation { deadline, ..self.invocation.clone() })
     }
 
     async fn anywhere(self) -> Result<Response, Error> {
@@ -427,23 +463,68 @@ impl Attempt {
                         return Ok(self.answer(outcome));
                     }
                 }
-                Err(LeaseError::Init(failed)) => {
-                    let outcome = failed.outcome(self.invocation.request_id);
-                    return Ok(self.answer(outcome));
-                }
-                Err(LeaseError::Runtime(error)) => return Err(Error::Runtime(error)),
-                Err(source) => {
-                    return Err(Error::Environment { function: self.function.name.clone(), source });
-                }
+                Err(error) => return self.without_environment(error).map(|outcome| self.answer(outcome)),
             }
         }
         Err(Error::Undelivered(self.function.name.clone()))
     }
 
+    /// Runs the function and tells `caller` of its answer as it comes.
+    async fn stream(self, caller: oneshot::Sender<Result<StreamedResponse, Error>>) {
+        let wants_log_tail = self.invocation.wants_log_tail;
+        let response = |way| StreamedResponse {
+            executed_version: self.function.version.to_string(),
+            trace_id: self.invocation.trace_id.clone().unwrap_or_default(),
+            way,
+        };
+        // Wherever nobody hears it, the caller went away.
+        match self.begin().await {
+            Ok(Begun::Whole(outcome)) => {
+                let _ = caller.send(Ok(response(Way::whole(outcome, wants_log_tail))));
+            }
+            Ok(Begun::Stream(stream, unfinished)) => {
+                let (sender, end) = oneshot::channel();
+                let _ = caller.send(Ok(response(Way::pieces(stream, end))));
+                let _ = sender.send(unfinished.finish().await);
+            }
+            Err(error) => {
+                let _ = caller.send(Err(error));
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Begun, Error> {
+        if let Some(lease) = self.group.lease_warm().await
+            && let Ok(begun) = self.begin_with(lease).await
+        {
+            return Ok(begun);
+        }
+        for _ in 0..ATTEMPTS {
+            match self.group.lease().await {
+                Ok(lease) => {
+                    if let Ok(begun) = self.begin_with(lease).await {
+                        return Ok(begun);
+                    }
+                }
+                Err(error) => return self.without_environment(error).map(Begun::Whole),
+            }
+        }
+        Err(Error::Undelivered(self.function.name.clone()))
+    }
+
+    /// What comes of an invocation that no environment could be had for.
+    fn without_environment(&self, error: LeaseError) -> Result<Outcome, Error> {
+        match error {
+            LeaseError::Init(failed) => Ok(failed.outcome(self.invocation.request_id)),
+            LeaseError::Runtime(error) => Err(Error::Runtime(error)),
+            source => Err(Error::Environment { function: self.function.name.clone(), source }),
+        }
+    }
+
     fn answer(&self, outcome: Outcome) -> Response {
         Response {
             payload: outcome.payload,
-            is_error: outcome.is_error,
+            is_error: outcome.error_type.is_some(),
             executed_version: self.function.version.to_string(),
             // That of a failed Init phase comes whether or not it was asked for.
             log_tail: outcome.log_tail.filter(|_| self.invocation.wants_log_tail),

@@ -9,9 +9,11 @@ mod lineage;
 mod payload;
 mod queue;
 mod routing;
+mod stream;
 mod trace;
 
 pub use firelet_pool::{CodeError, LeaseError};
 
 pub use invoker::{Error, InvocationType, Invoker, Options, Request, Response};
 pub use queue::{Accepted, Queue, QueueOptions, QueueService};
+pub use stream::{Piece, StreamEnd, StreamError, StreamedResponse};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use firelet_runtime::{
-    Environment, InitFailed, Invocation, Outcome, Running, StartError, Undelivered, catalogue,
+    AnswerStream, Environment, InitFailed, Invocation, Outcome, Running, StartError, Undelivered, catalogue,
 };
 
 use crate::code_cache::CodeError;
@@ -67,16 +67,61 @@ impl Lease {
     ///
     /// When the environment ended before it took the invocation, so that another may.
     pub async fn invoke(self, invocation: Invocation) -> Result<Outcome, Undelivered> {
+        Ok(self.attend(invocation)?.finish().await)
+    }
+
+    /// The same for an answer that may come in pieces: ends when it is there as a whole, or begins to come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lease::invoke`].
+    pub async fn begin(self, invocation: Invocation) -> Result<Begun, Undelivered> {
+        let mut unfinished = self.attend(invocation)?;
+        // Taken only by the end and by drop, so it is there.
+        let Some(orphan) = &mut unfinished.attended.0 else { return Err(Undelivered) };
+        Ok(match orphan.running.begin().await {
+            firelet_runtime::Begun::Whole(outcome) => {
+                unfinished.end(&outcome);
+                Begun::Whole(outcome)
+            }
+            firelet_runtime::Begun::Stream(stream) => Begun::Stream(stream, unfinished),
+        })
+    }
+
+    fn attend(self, invocation: Invocation) -> Result<Unfinished, Undelivered> {
         let running = self.environment.invoke(invocation)?;
-        let mut attended = Attended(Some(Orphan { running, lease: self }));
-        // Taken only below and by drop, so it is there.
-        let Some(orphan) = &mut attended.0 else { return Err(Undelivered) };
-        let polling = orphan.lease.group.polling();
-        let is_polled = polling.invocation_begins();
+        let is_polled = self.group.polling().invocation_begins();
+        Ok(Unfinished { attended: Attended(Some(Orphan { running, lease: self })), is_polled })
+    }
+}
+
+/// The answer to one invocation, or its beginning.
+pub enum Begun {
+    /// It came as a whole.
+    Whole(Outcome),
+    /// It comes in pieces.
+    Stream(AnswerStream, Unfinished),
+}
+
+/// An invocation that the function works on, and its lease.
+pub struct Unfinished {
+    attended: Attended,
+    is_polled: bool,
+}
+
+impl Unfinished {
+    /// The outcome, once the function has given its whole answer or its time is over.
+    pub async fn finish(mut self) -> Outcome {
+        let orphan = self.attended.0.as_mut().expect("only its end, which consumes it, takes it");
         let outcome = orphan.running.outcome().await;
-        polling.invocation_ends(is_polled, outcome.duration);
-        attended.0 = None;
-        Ok(outcome)
+        self.end(&outcome);
+        outcome
+    }
+
+    fn end(mut self, outcome: &Outcome) {
+        if let Some(orphan) = self.attended.0.take() {
+            orphan.lease.group.polling().invocation_ends(self.is_polled, outcome.duration);
+        }
     }
 }
 

@@ -13,9 +13,9 @@ mod lease;
 mod provisioning;
 mod service;
 
-pub use firelet_runtime::{Invocation, Outcome, Undelivered, catalogue};
+pub use firelet_runtime::{AnswerStream, Invocation, Outcome, Undelivered, catalogue};
 
 pub use code_cache::{CodeCache, CodeError};
 pub use group::Group;
-pub use lease::{Lease, LeaseError};
+pub use lease::{Begun, Lease, LeaseError, Unfinished};
 pub use service::{Options, Pool, PoolService};

@@ -201,11 +201,20 @@ impl Pool {
             // A caller that went away hears nothing.
             let _ = sender.send(work.await);
         };
+        self.start(work)?;
+        receiver.await.map_err(|_| LeaseError::Stopped)
+    }
+
+    /// Has `work` run to its end, unless the server stops before.
+    ///
+    /// # Errors
+    ///
+    /// When the pool has too much to do, or has stopped.
+    pub fn start(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), LeaseError> {
         self.shared.tasks.try_send(Task::Run(Box::pin(work))).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => LeaseError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => LeaseError::Stopped,
-        })?;
-        receiver.await.map_err(|_| LeaseError::Stopped)
+        })
     }
 }
 

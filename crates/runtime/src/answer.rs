@@ -2,7 +2,6 @@
 //! Emulator.
 
 use bytes::Bytes;
-use firelet_types::limits;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -23,9 +22,9 @@ pub(crate) fn error(status: StatusCode, error_type: &str, error_message: &str) -
     json(status, Bytes::from(body))
 }
 
-pub(crate) fn too_large() -> Answer {
-    let message =
-        format!("Exceeded maximum allowed payload size ({} bytes).", limits::RESPONSE_PAYLOAD_BYTES);
+/// A body has more than `limit` bytes.
+pub(crate) fn too_large(limit: usize) -> Answer {
+    let message = format!("Exceeded maximum allowed payload size ({limit} bytes).");
     error(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &message)
 }
 

@@ -30,7 +30,8 @@ use crate::failure::Failure;
 use crate::platform_log::event::Status;
 use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
-use crate::state::{Completion, Ending, Invocation, KILLED, News, State, Undelivered};
+use crate::state::{Awaited, Completion, Ending, Invocation, KILLED, News, State, Undelivered};
+use crate::stream::AnswerStream;
 
 /// An invocation that takes longer has its output read while it runs.
 const SHORT: Duration = Duration::from_millis(2);
@@ -116,14 +117,25 @@ pub struct JsonLogging {
 /// The answer to one invocation.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The function's result, or the description of its error.
+    /// The function's result, or the description of its error. Nothing, where the result came in pieces.
     pub payload: Bytes,
-    /// Whether `payload` describes an error.
-    pub is_error: bool,
+    /// What the runtime says that the result is.
+    pub content_type: Option<String>,
+    /// The type of the error, if there is one.
+    pub error_type: Option<String>,
     /// The end of the invocation's log, at most 4 KB, if the caller wanted it.
     pub log_tail: Option<Bytes>,
     /// How long the function worked.
     pub duration: Duration,
+}
+
+/// The answer to one invocation, or its beginning.
+#[derive(Debug)]
+pub enum Begun {
+    /// It came as a whole.
+    Whole(Outcome),
+    /// It comes in pieces, and its outcome after them.
+    Stream(AnswerStream),
 }
 
 /// An execution environment whose runtime has started.
@@ -275,7 +287,7 @@ impl Environment {
         let spent = std::mem::take(&mut *self.spent.lock());
         let now = Instant::now();
         let started = now.checked_sub(spent).unwrap_or(now);
-        let completion = {
+        let Awaited { completion, stream } = {
             let mut frozen = self.frozen.lock();
             if std::mem::take(&mut *frozen) && self.sandbox.thaw().is_err() {
                 self.end();
@@ -291,6 +303,7 @@ impl Environment {
             request,
             started,
             completion,
+            stream,
             clock,
             deadline,
             wants_log_tail,
@@ -304,6 +317,8 @@ pub struct Running {
     request: RequestId,
     started: Instant,
     completion: oneshot::Receiver<Completion>,
+    /// The answer itself, if it comes in pieces and the caller takes them.
+    stream: Option<oneshot::Receiver<AnswerStream>>,
     /// Goes off when the invocation is no longer short, and then at the deadline.
     clock: Pin<Box<Sleep>>,
     deadline: tokio::time::Instant,
@@ -327,6 +342,17 @@ impl Running {
         }
     }
 
+    /// The answer, once it is there as a whole or begins to come in pieces; after those, [`Running::outcome`] tells how it
+    /// ended. When waiting is broken off, pieces are thrown away.
+    pub async fn begin(&mut self) -> Begun {
+        let Some(stream) = self.stream.take() else { return Begun::Whole(self.outcome().await) };
+        tokio::select! {
+            biased;
+            Ok(stream) = stream => Begun::Stream(stream),
+            outcome = self.outcome() => Begun::Whole(outcome),
+        }
+    }
+
     /// The answer, once there is one or the time is over; then the guest is killed. Waiting may be broken off and
     /// taken up again, but not after the answer.
     pub async fn outcome(&mut self) -> Outcome {
@@ -342,27 +368,44 @@ impl Running {
             }
         };
         let init = environment.init.lock().take();
-        let produced_bytes = result.as_ref().map_or(0, |payload| payload.len() as u64);
+        let produced_bytes = result.as_ref().map_or(0, |answer| answer.produced_bytes);
         let finished =
             Finished { init, produced_bytes, ..Finished::new(self.request, self.started, duration, status) };
         *environment.finished.lock() = Some(finished);
         let log_tail = if self.wants_log_tail { environment.report(None) } else { None };
-        let (payload, is_error) = match result {
-            Ok(payload) => (payload, false),
-            Err(failure) => (failure.payload, true),
-        };
-        Outcome { payload, is_error, log_tail, duration }
+        match result {
+            Ok(Answer { content_type, payload, .. }) => {
+                Outcome { payload, content_type, error_type: None, log_tail, duration }
+            }
+            Err(Failure { error_type, payload }) => {
+                Outcome { payload, content_type: None, error_type: Some(error_type), log_tail, duration }
+            }
+        }
     }
+}
+
+/// A result.
+struct Answer {
+    /// What the runtime says that it is.
+    content_type: Option<String>,
+    /// Nothing, where it came in pieces.
+    payload: Bytes,
+    produced_bytes: u64,
 }
 
 /// What the caller reads, and what REPORT says. An error that the function's own code raised is a successful
 /// invocation to the platform.
-fn judge(request: RequestId, completion: Completion) -> (Result<Bytes, Failure>, Status) {
+fn judge(request: RequestId, completion: Completion) -> (Result<Answer, Failure>, Status) {
     match completion {
-        Completion::Response(payload) => (Ok(payload), Status::Success),
+        Completion::Response { content_type, payload } => {
+            let produced_bytes = payload.len() as u64;
+            (Ok(Answer { content_type, payload, produced_bytes }), Status::Success)
+        }
+        Completion::Streamed { produced_bytes } => {
+            (Ok(Answer { content_type: None, payload: Bytes::new(), produced_bytes }), Status::Success)
+        }
         Completion::Error { error_type, payload } => (Err(Failure { error_type, payload }), Status::Success),
-        Completion::ResponseTooLarge => {
-            let failure = Failure::response_too_large();
+        Completion::Failed(failure) => {
             let status = Status::Error(failure.error_type.clone());
             (Err(failure), status)
         }

@@ -150,6 +150,25 @@ impl Failure {
         Self::new("Function.ResponseSizeTooLarge", &message)
     }
 
+    /// The answer that came in pieces was larger than one may be. The caller has the first of it, and no description:
+    /// AWS's open emulator sends the error type alone.
+    #[must_use]
+    pub fn stream_too_large() -> Self {
+        Self { error_type: "Function.ResponseSizeTooLarge".to_owned(), payload: Bytes::new() }
+    }
+
+    /// The answer that came in pieces broke off. No description, as recorded from AWS.
+    #[must_use]
+    pub fn stream_truncated() -> Self {
+        Self { error_type: "Runtime.TruncatedResponse".to_owned(), payload: Bytes::new() }
+    }
+
+    /// The runtime asked for a way of answering that there is not. No description: AWS's open emulator sends none.
+    #[must_use]
+    pub fn invalid_response_mode() -> Self {
+        Self { error_type: "Runtime.InvalidResponseModeHeader".to_owned(), payload: Bytes::new() }
+    }
+
     /// What should start the function cannot be started.
     #[must_use]
     pub fn invalid_entrypoint(request: RequestId, problem: &str) -> Self {

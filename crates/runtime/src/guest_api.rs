@@ -26,7 +26,7 @@ use crate::state::State;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Connections that one environment may have open; a guest that opens more waits for its own.
 const CONNECTIONS: usize = 32;
-/// Bytes of a request's head, with room for the 64 KiB of an X-Ray cause.
+/// Bytes of a request's head, with room for the 64 KiB of an X-Ray cause; and of one piece of its body.
 const HEAD_BYTES: usize = 128 << 10;
 
 /// What all connections of one guest speak to.
@@ -83,6 +83,8 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     });
     let served = hyper::server::conn::http1::Builder::new()
         .max_buf_size(HEAD_BYTES)
+        // Of trailers too, which hold the description of an error.
+        .max_header_size(HEAD_BYTES)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;

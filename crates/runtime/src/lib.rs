@@ -17,13 +17,15 @@ mod platform_log;
 mod runtime_api;
 mod sandboxes;
 mod state;
+mod stream;
 mod variables;
 
 pub use bootstrap::Bootstraps;
 pub use catalogue::{Catalogue, Interpreter};
 pub use environment::{
-    Environment, Function, InitFailed, InitFailure, InitPhase, InitializationType, JsonLogging, Options,
-    Outcome, Readiness, Running, StartError, Starting, start,
+    Begun, Environment, Function, InitFailed, InitFailure, InitPhase, InitializationType, JsonLogging,
+    Options, Outcome, Readiness, Running, StartError, Starting, start,
 };
 pub use sandboxes::Sandboxes;
 pub use state::{Invocation, Undelivered};
+pub use stream::AnswerStream;

@@ -9,9 +9,11 @@
 
 use std::time::Instant;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use firelet_types::limits;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -20,8 +22,9 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, accepted, error, json, not_found, pass_over, too_large, truncated};
-use crate::failure::recorded_error_type;
+use crate::failure::{Failure, recorded_error_type};
 use crate::state::{Completion, Invocation, Refusal, State};
+use crate::stream::{Over, Writer};
 
 /// What the paths of this API begin with.
 pub(crate) const PREFIX: &str = "/2018-06-01/runtime/";
@@ -34,6 +37,8 @@ const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-clien
 const TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
+/// In the trailers of an answer in pieces: the description of its error as base64.
+const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
 /// With an outcome: the runtime wants the next event for an answer.
 const NEXT: HeaderName = HeaderName::from_static("firelet-runtime-next");
 
@@ -110,23 +115,65 @@ async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, mut body: 
         Ok(reading) => reading,
         Err(refusal) => return refused(&refusal),
     };
-    if headers.get(RESPONSE_MODE).is_some_and(|mode| mode != "streaming") {
-        return error(
-            StatusCode::BAD_REQUEST,
-            "InvalidFunctionResponseMode",
-            "Invalid function response mode",
-        );
-    }
-    let (completion, answer) = match reading.read(&mut body).await {
-        Ok(payload) => (Completion::Response(payload), accepted()),
-        Err(BodyError::TooLarge) => {
-            let answer = complete(state, id, Completion::ResponseTooLarge, TO, too_large());
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let writer = match headers.get(RESPONSE_MODE).map(HeaderValue::as_bytes) {
+        None => None,
+        Some(b"streaming") => state.lock().begin_stream(content_type),
+        // The emulator ends the invocation as well.
+        Some(_) => {
+            let completion = Completion::Failed(Failure::invalid_response_mode());
+            let answer = complete(state, id, completion, TO, invalid_response_mode());
             pass_over(&mut body).await;
             return answer;
         }
-        Err(BodyError::Truncated) => return truncated(),
     };
-    complete(state, id, completion, TO, answer)
+    let read = match writer {
+        Some(writer) => pass_on(&mut body, writer).await,
+        None => reading.read(&mut body).await.map(|(payload, trailers)| {
+            let content_type = content_type.map(str::to_owned);
+            reported_error(&trailers).unwrap_or(Completion::Response { content_type, payload })
+        }),
+    };
+    match read {
+        Ok(completion) => complete(state, id, completion, TO, accepted()),
+        Err(error) => refuse_body(state, id, TO, error, &mut body).await,
+    }
+}
+
+/// Passes an answer on to a caller who takes it in pieces.
+async fn pass_on(body: &mut Incoming, mut writer: Writer) -> Result<Completion, BodyError> {
+    let mut left = limits::STREAMED_RESPONSE_BYTES;
+    let mut trailers = HeaderMap::new();
+    while let Some(frame) = writer.unless_over(body.frame()).await? {
+        let frame = frame.map_err(|_| BodyError::BrokeOff(Failure::stream_truncated()))?;
+        let mut piece = match frame.into_data() {
+            Ok(piece) => piece,
+            Err(frame) => {
+                trailers = frame.into_trailers().unwrap_or_default();
+                continue;
+            }
+        };
+        let is_too_large = piece.len() > left;
+        piece.truncate(left);
+        left -= piece.len();
+        if !piece.is_empty() {
+            writer.write(piece).await?;
+        }
+        if is_too_large {
+            return Err(BodyError::TooLarge(Failure::stream_too_large(), limits::STREAMED_RESPONSE_BYTES));
+        }
+    }
+    let produced_bytes = (limits::STREAMED_RESPONSE_BYTES - left) as u64;
+    Ok(reported_error(&trailers).unwrap_or(Completion::Streamed { produced_bytes }))
+}
+
+/// The error that the trailers of an answer report, if they do.
+fn reported_error(trailers: &HeaderMap) -> Option<Completion> {
+    let text = |name| trailers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let error_type = text(ERROR_TYPE).filter(|error_type| !error_type.is_empty())?;
+    // As in AWS's open emulator, a description that is not base64 is none.
+    let payload = text(ERROR_BODY).and_then(|body| BASE64_STANDARD.decode(body).ok()).unwrap_or_default();
+    Some(Completion::Error { error_type, payload: Bytes::from(payload) })
 }
 
 async fn fail(state: &Mutex<State>, id: &str, headers: &HeaderMap, mut body: Incoming) -> Answer {
@@ -135,16 +182,33 @@ async fn fail(state: &Mutex<State>, id: &str, headers: &HeaderMap, mut body: Inc
         Ok(reading) => reading,
         Err(refusal) => return refused(&refusal),
     };
-    let (completion, answer) = match reading.read(&mut body).await {
-        Ok(payload) => (Completion::Error { error_type: error_type(headers), payload }, accepted()),
-        Err(BodyError::TooLarge) => {
-            let answer = complete(state, id, Completion::ResponseTooLarge, TO, too_large());
-            pass_over(&mut body).await;
-            return answer;
+    match reading.read(&mut body).await {
+        Ok((payload, _)) => {
+            let completion = Completion::Error { error_type: error_type(headers), payload };
+            complete(state, id, completion, TO, accepted())
         }
-        Err(BodyError::Truncated) => return truncated(),
-    };
-    complete(state, id, completion, TO, answer)
+        Err(error) => refuse_body(state, id, TO, error, &mut body).await,
+    }
+}
+
+/// Answers a body that cannot be taken. One that ends early on its connection says nothing of the invocation, unless some of it
+/// has reached the caller: the process may be about to end, which says more.
+async fn refuse_body(
+    state: &Mutex<State>,
+    id: &str,
+    to: &'static str,
+    error: BodyError,
+    body: &mut Incoming,
+) -> Answer {
+    match error {
+        BodyError::TooLarge(failure, limit) => {
+            let answer = complete(state, id, Completion::Failed(failure), to, too_large(limit));
+            pass_over(body).await;
+            answer
+        }
+        BodyError::BrokeOff(failure) => complete(state, id, Completion::Failed(failure), to, truncated()),
+        BodyError::Truncated => truncated(),
+    }
 }
 
 fn complete(
@@ -166,9 +230,9 @@ async fn fail_init(state: &Mutex<State>, headers: &HeaderMap, mut body: Incoming
         Err(refusal) => return refused(&refusal),
     };
     let payload = match reading.read(&mut body).await {
-        Ok(payload) => payload,
-        Err(BodyError::TooLarge) => return too_large(),
-        Err(BodyError::Truncated) => return truncated(),
+        Ok((payload, _)) => payload,
+        Err(BodyError::TooLarge(_, limit)) => return too_large(limit),
+        Err(BodyError::BrokeOff(_) | BodyError::Truncated) => return truncated(),
     };
     match state.lock().fail_init(error_type(headers), payload) {
         Ok(()) => accepted(),
@@ -181,9 +245,20 @@ fn error_type(headers: &HeaderMap) -> String {
     recorded_error_type(given)
 }
 
+/// Why a body was not taken.
 enum BodyError {
-    TooLarge,
+    /// It is larger than so many bytes; what the caller reads.
+    TooLarge(Failure, usize),
+    /// It ended early, when some of it had reached the caller; what the caller reads.
+    BrokeOff(Failure),
+    /// It ended early, or the invocation did.
     Truncated,
+}
+
+impl From<Over> for BodyError {
+    fn from(_: Over) -> Self {
+        Self::Truncated
+    }
 }
 
 /// The reading of one answer's body, for as long as its connection lives.
@@ -195,10 +270,17 @@ impl<'a> Reading<'a> {
         Ok(Self(state))
     }
 
-    async fn read(&self, body: &mut Incoming) -> Result<Bytes, BodyError> {
-        match Limited::new(body, limits::RESPONSE_PAYLOAD_BYTES).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+    /// The whole body, and its trailers.
+    async fn read(&self, body: &mut Incoming) -> Result<(Bytes, HeaderMap), BodyError> {
+        let limit = limits::RESPONSE_PAYLOAD_BYTES;
+        match Limited::new(body, limit).collect().await {
+            Ok(collected) => {
+                let trailers = collected.trailers().cloned().unwrap_or_default();
+                Ok((collected.to_bytes(), trailers))
+            }
+            Err(error) if error.is::<LengthLimitError>() => {
+                Err(BodyError::TooLarge(Failure::response_too_large(), limit))
+            }
             Err(_) => Err(BodyError::Truncated),
         }
     }
@@ -220,4 +302,8 @@ fn refused(refusal: &Refusal) -> Answer {
             error(StatusCode::FORBIDDEN, "InvalidStateTransition", &message)
         }
     }
+}
+
+fn invalid_response_mode() -> Answer {
+    error(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", "Invalid function response mode")
 }

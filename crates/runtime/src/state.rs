@@ -12,8 +12,9 @@ use firelet_types::{ExtensionId, RequestId, TenantId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::extensions::{self, Extensions};
-use crate::failure::{Crash, ExitReason, Process};
+use crate::failure::{Crash, ExitReason, Failure, Process};
 use crate::platform_log;
+use crate::stream::{AnswerStream, Lifeline, Writer, stream};
 
 /// One event on its way to the function.
 #[derive(Debug, Clone)]
@@ -34,17 +35,21 @@ pub struct Invocation {
     pub payload: Bytes,
     /// Whether the caller waits for the end of the log.
     pub wants_log_tail: bool,
+    /// Whether the caller takes the answer in pieces, if the runtime gives it so.
+    pub takes_stream: bool,
 }
 
 /// How the runtime answered, or why it cannot.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Completion {
     /// The function's result.
-    Response(Bytes),
+    Response { content_type: Option<String>, payload: Bytes },
+    /// All of the function's result has come in pieces.
+    Streamed { produced_bytes: u64 },
     /// The function's error, as the runtime described it.
     Error { error_type: String, payload: Bytes },
-    /// The result was larger than a response may be.
-    ResponseTooLarge,
+    /// The result is none, for a reason that is the runtime's: it is too large, or broke off.
+    Failed(Failure),
     /// The environment ended before the runtime answered.
     Crashed(Crash),
 }
@@ -138,7 +143,7 @@ enum Phase {
     /// The runtime waits for an event; extensions may still be at work.
     Ready { poller: Poller, waiting: Waiting, extensions_since: Option<Instant> },
     /// The function works on an event.
-    Running { request_id: RequestId, answer: oneshot::Sender<Completion> },
+    Running { request_id: RequestId, answer: oneshot::Sender<Completion>, pieces: Pieces },
     /// The runtime answered and has not asked for the next event.
     Answered { ready: Option<ReadyCallback> },
     /// The runtime is gone, or what it says no longer counts.
@@ -150,6 +155,25 @@ const REPLACED: Phase = Phase::Ended { why: Ending::Unwanted };
 /// What those learn who wait for an environment that firelet ends.
 pub(crate) const KILLED: Crash =
     Crash { process: Process::Runtime, reason: ExitReason::Signaled(9), told: None };
+
+/// Whether an answer comes in pieces.
+enum Pieces {
+    /// The caller takes the answer as a whole.
+    Unwanted,
+    /// The caller takes them, if there are any.
+    Wanted(oneshot::Sender<AnswerStream>),
+    /// They are coming.
+    Coming(#[expect(dead_code, reason = "ends the stream when it is dropped")] Lifeline),
+}
+
+/// How an invocation is heard of.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    /// How the runtime answers, or why it cannot.
+    pub(crate) completion: oneshot::Receiver<Completion>,
+    /// Before that: the answer itself, if it comes in pieces and the caller takes them.
+    pub(crate) stream: Option<oneshot::Receiver<AnswerStream>>,
+}
 
 /// Who waits for extensions, when the runtime no longer does.
 enum Waiting {
@@ -268,11 +292,8 @@ impl State {
         self.extensions.statuses()
     }
 
-    /// Hands `invocation` to the runtime that waits for one; the receiver hears how it answers.
-    pub(crate) fn invoke(
-        &mut self,
-        invocation: Invocation,
-    ) -> Result<oneshot::Receiver<Completion>, Undelivered> {
+    /// Hands `invocation` to the runtime that waits for one.
+    pub(crate) fn invoke(&mut self, invocation: Invocation) -> Result<Awaited, Undelivered> {
         if !self.is_ready() {
             return Err(Undelivered);
         }
@@ -282,10 +303,41 @@ impl State {
         };
         self.extensions.invoke(&invocation);
         let request_id = invocation.request_id;
+        let takes_stream = invocation.takes_stream;
         poller.send(invocation).map_err(|_| Undelivered)?;
         let (answer, completion) = oneshot::channel();
-        self.phase = Phase::Running { request_id, answer };
-        Ok(completion)
+        let (pieces, stream) = if takes_stream {
+            let (sender, receiver) = oneshot::channel();
+            (Pieces::Wanted(sender), Some(receiver))
+        } else {
+            (Pieces::Unwanted, None)
+        };
+        self.phase = Phase::Running { request_id, answer, pieces };
+        Ok(Awaited { completion, stream })
+    }
+
+    /// The runtime answers the current invocation in pieces, which are `content_type`: gives the way to a caller who takes
+    /// them. [`State::complete`] must follow.
+    pub(crate) fn begin_stream(&mut self, content_type: Option<&str>) -> Option<Writer> {
+        let Phase::Running { pieces, .. } = &mut self.phase else { return None };
+        match std::mem::replace(pieces, Pieces::Unwanted) {
+            Pieces::Wanted(caller) => {
+                let (writer, answer, lifeline) = stream(content_type.map(str::to_owned));
+                *pieces = Pieces::Coming(lifeline);
+                // The caller may have gone away, and the function works on all the same.
+                let _ = caller.send(answer);
+                Some(writer)
+            }
+            other => {
+                *pieces = other;
+                None
+            }
+        }
+    }
+
+    /// Whether an answer is on its way in pieces.
+    pub(crate) fn is_streaming(&self) -> bool {
+        matches!(self.phase, Phase::Running { pieces: Pieces::Coming(_), .. })
     }
 
     /// Begins to read the body of an answer to `request_id`, or of an Init error for none. [`State::end_reading`] must
@@ -467,6 +519,7 @@ mod tests {
                 tenant: None,
                 payload: Bytes::from_static(b"{}"),
                 wants_log_tail: false,
+                takes_stream: false,
             }
         }
     }
@@ -475,8 +528,12 @@ mod tests {
         Crash { process: Process::Runtime, reason, told: None }
     }
 
+    fn response() -> Completion {
+        Completion::Response { content_type: None, payload: Bytes::new() }
+    }
+
     fn respond(state: &mut State, id: &RequestId) -> Result<(), Refusal> {
-        state.complete(&id.to_string(), Completion::Response(Bytes::new()), "InvocationResponse")
+        state.complete(&id.to_string(), response(), "InvocationResponse")
     }
 
     #[test]
@@ -484,10 +541,10 @@ mod tests {
         let (mut runtime, mut polled) = Runtime::ready();
         assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Ready);
         let invocation = runtime.invocation();
-        let mut completion = runtime.state.invoke(invocation.clone()).unwrap();
+        let mut completion = runtime.state.invoke(invocation.clone()).unwrap().completion;
         assert_eq!(polled.try_recv().unwrap().request_id, invocation.request_id);
         respond(&mut runtime.state, &invocation.request_id).unwrap();
-        assert_eq!(completion.try_recv().unwrap(), Completion::Response(Bytes::new()));
+        assert_eq!(completion.try_recv().unwrap(), response());
         assert!(!runtime.state.is_ready());
         let (poller, _polled) = oneshot::channel();
         runtime.state.next(poller, Instant::now).unwrap();
@@ -509,6 +566,33 @@ mod tests {
         respond(&mut runtime.state, &invocation.request_id).unwrap();
         let refused = Refusal::Transition { from: "ResponseSent", to: "InvocationResponse" };
         assert_eq!(respond(&mut runtime.state, &invocation.request_id), Err(refused));
+    }
+
+    #[test]
+    fn pieces_go_to_a_caller_who_takes_them() {
+        let (mut runtime, _polled) = Runtime::ready();
+        let invocation = Invocation { takes_stream: true, ..runtime.invocation() };
+        let mut awaited = runtime.state.invoke(invocation.clone()).unwrap();
+        let mut caller = awaited.stream.unwrap();
+        assert!(caller.try_recv().is_err());
+        let _writer = runtime.state.begin_stream(Some("text/html")).unwrap();
+        assert_eq!(caller.try_recv().unwrap().content_type.as_deref(), Some("text/html"));
+        assert!(runtime.state.is_streaming());
+        assert!(runtime.state.begin_stream(None).is_none());
+        assert!(awaited.completion.try_recv().is_err());
+        respond(&mut runtime.state, &invocation.request_id).unwrap();
+        assert_eq!(awaited.completion.try_recv().unwrap(), response());
+        assert!(!runtime.state.is_streaming());
+    }
+
+    #[test]
+    fn no_other_caller_gets_pieces() {
+        let (mut runtime, _polled) = Runtime::ready();
+        assert!(runtime.state.begin_stream(None).is_none());
+        let invocation = runtime.invocation();
+        let awaited = runtime.state.invoke(invocation).unwrap();
+        assert!(awaited.stream.is_none());
+        assert!(runtime.state.begin_stream(None).is_none());
     }
 
     #[test]
@@ -563,7 +647,7 @@ mod tests {
 
         let (mut runtime, _polled) = Runtime::ready();
         let invocation = runtime.invocation();
-        let mut completion = runtime.state.invoke(invocation).unwrap();
+        let mut completion = runtime.state.invoke(invocation).unwrap().completion;
         let _ = runtime.state.process_ended(Process::Runtime, ExitReason::Signaled(9));
         assert_eq!(completion.try_recv().unwrap(), Completion::Crashed(crash(ExitReason::Signaled(9))));
         let invocation = runtime.invocation();
@@ -616,12 +700,12 @@ mod tests {
         let (_runtime_poll, _) = runtime.next();
         let (mut poll, _) = runtime.extension_next(id);
         let invocation = runtime.invocation();
-        let mut completion = runtime.state.invoke(invocation.clone()).unwrap();
+        let mut completion = runtime.state.invoke(invocation.clone()).unwrap().completion;
         let extensions::Event::Invoke(event) = poll.try_recv().unwrap();
         assert_eq!(event.request_id, invocation.request_id);
         respond(&mut runtime.state, &invocation.request_id).unwrap();
         // The answer does not wait for the extension.
-        assert_eq!(completion.try_recv().unwrap(), Completion::Response(Bytes::new()));
+        assert_eq!(completion.try_recv().unwrap(), response());
         let (_runtime_poll, callback) = runtime.next();
         assert!(callback.is_none() && !runtime.state.is_ready());
         let next = runtime.invocation();

@@ -41,6 +41,8 @@ pub const EVENT_RETRIES: u32 = 2;
 pub const EVENT_AGE: Duration = Duration::from_secs(21_600);
 /// Bytes of a synchronous response payload: 6 MiB and 100 bytes.
 pub const RESPONSE_PAYLOAD_BYTES: usize = 6_291_556;
+/// Bytes of a response that comes in pieces: 200 MiB.
+pub const STREAMED_RESPONSE_BYTES: usize = 209_715_200;
 /// Bytes of a zip that is uploaded with the request.
 pub const ZIPPED_CODE_BYTES: usize = 52_428_800;
 /// Bytes of a function's code and layers once unpacked.

@@ -425,12 +425,13 @@ impl Operation {
             Self::GetLayerVersionByArn | Self::GetLayerVersionPolicy | Self::GetPolicy |
             Self::GetProvisionedConcurrencyConfig | Self::GetResourcePolicy |
             Self::GetRuntimeManagementConfig | Self::Invoke | Self::InvokeAsync |
-            Self::ListAliases | Self::ListCapacityProviders |
-            Self::ListCodeSigningConfigs | Self::ListEventSourceMappings |
-            Self::ListFunctionEventInvokeConfigs | Self::ListFunctionUrlConfigs |
-            Self::ListFunctionVersionsByCapacityProvider | Self::ListFunctions |
-            Self::ListFunctionsByCodeSigningConfig | Self::ListLayerVersions |
-            Self::ListLayers | Self::ListProvisionedConcurrencyConfigs | Self::ListTags |
+            Self::InvokeWithResponseStream | Self::ListAliases |
+            Self::ListCapacityProviders | Self::ListCodeSigningConfigs |
+            Self::ListEventSourceMappings | Self::ListFunctionEventInvokeConfigs |
+            Self::ListFunctionUrlConfigs | Self::ListFunctionVersionsByCapacityProvider |
+            Self::ListFunctions | Self::ListFunctionsByCodeSigningConfig |
+            Self::ListLayerVersions | Self::ListLayers |
+            Self::ListProvisionedConcurrencyConfigs | Self::ListTags |
             Self::ListVersionsByFunction | Self::PublishLayerVersion |
             Self::PublishVersion | Self::PutFunctionCodeSigningConfig |
             Self::PutFunctionConcurrency | Self::PutFunctionEventInvokeConfig |

@@ -46,9 +46,13 @@ impl Guest {
                 }
             }
         };
-        // A process that is gone sends no more, so this ends as soon as what it had sent is read.
-        if tokio::time::timeout(LAST_WORDS, connections.finish()).await.is_err() {
-            tracing::warn!("a guest's connection outlived its process");
+        // A process that is gone sends no more, so this ends as soon as what it had sent is read: at once, unless a caller
+        // takes an answer in pieces, and then before its invocation is over.
+        while tokio::time::timeout(LAST_WORDS, connections.finish()).await.is_err() {
+            if !self.shared.state.lock().is_streaming() {
+                tracing::warn!("a guest's connection outlived its process");
+                break;
+            }
         }
         // Likewise for its output; a disk that is slower than that loses the rest.
         let _ = tokio::time::timeout(LAST_WORDS, self.output.pump_to_end()).await;

@@ -140,7 +140,8 @@ impl InitFailed {
         };
         Outcome {
             payload: failure.payload,
-            is_error: true,
+            content_type: None,
+            error_type: Some(failure.error_type),
             log_tail: Some(log_tail),
             duration: self.duration,
         }

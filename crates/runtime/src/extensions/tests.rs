@@ -64,6 +64,7 @@ impl World {
             tenant: None,
             payload: bytes::Bytes::new(),
             wants_log_tail: false,
+            takes_stream: false,
         };
         self.extensions.invoke(&invocation);
     }
