@@ -142,7 +142,7 @@ pub enum Begun {
 pub struct Environment {
     id: EnvironmentId,
     state: Arc<Mutex<State>>,
-    sandbox: Sandbox,
+    sandbox: Arc<Sandbox>,
     /// The peak memory in bytes that the end of the process came with; zero before.
     last_peak: Arc<AtomicU64>,
     log: Log,
@@ -197,6 +197,7 @@ impl Environment {
         if !*frozen && self.is_ready() {
             self.sandbox.freeze()?;
             *frozen = true;
+            self.log.output.telemetry().set_frozen(true);
         }
         Ok(*frozen)
     }
@@ -289,9 +290,12 @@ impl Environment {
         let started = now.checked_sub(spent).unwrap_or(now);
         let Awaited { completion, stream } = {
             let mut frozen = self.frozen.lock();
-            if std::mem::take(&mut *frozen) && self.sandbox.thaw().is_err() {
-                self.end();
-                return Err(Undelivered);
+            if std::mem::take(&mut *frozen) {
+                if self.sandbox.thaw().is_err() {
+                    self.end();
+                    return Err(Undelivered);
+                }
+                self.log.output.telemetry().set_frozen(false);
             }
             self.state.lock().invoke(invocation)?
         };

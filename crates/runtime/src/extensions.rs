@@ -117,6 +117,11 @@ impl Extensions {
         !self.members.iter().any(Extension::is_awaited)
     }
 
+    /// The name of an extension.
+    pub(crate) fn name(&self, id: ExtensionId) -> Option<&str> {
+        self.members.iter().find(|extension| extension.id() == id).map(Extension::name)
+    }
+
     /// What the log says of each.
     pub(crate) fn statuses(&self) -> Vec<platform_log::event::Extension> {
         self.members.iter().map(Extension::status).collect()

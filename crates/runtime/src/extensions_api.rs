@@ -208,7 +208,7 @@ fn fail(shared: &Shared, path: &str, headers: &HeaderMap) -> Answer {
 }
 
 /// Who asks.
-fn identifier(headers: &HeaderMap) -> Result<ExtensionId, Answer> {
+pub(crate) fn identifier(headers: &HeaderMap) -> Result<ExtensionId, Answer> {
     let identifier = headers.get(IDENTIFIER).filter(|identifier| !identifier.is_empty());
     let Some(identifier) = identifier else {
         let message = "Missing Lambda-Extension-Identifier header";
@@ -238,7 +238,7 @@ fn invalid_format(message: &str) -> Answer {
     error(StatusCode::FORBIDDEN, "InvalidRequestFormat", message)
 }
 
-fn unknown(message: &str) -> Answer {
+pub(crate) fn unknown(message: &str) -> Answer {
     error(StatusCode::FORBIDDEN, "Extension.UnknownExtensionIdentifier", message)
 }
 

@@ -19,8 +19,9 @@ use tokio::task::JoinSet;
 
 use crate::answer::{Answer, not_found, text};
 use crate::extensions_api::{self, Registrant};
-use crate::runtime_api;
+use crate::output::Output;
 use crate::state::State;
+use crate::{runtime_api, telemetry_api};
 
 /// What a failed accept, most likely for want of descriptors, waits before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) registrant: Registrant,
     /// Where the ids of extensions and their events come from.
     pub(crate) ids: Arc<Ids>,
+    /// Where what happens is told.
+    pub(crate) output: Arc<Output>,
 }
 
 /// The open connections of one guest.
@@ -101,6 +104,9 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Answer {
     }
     if let Some(path) = path.strip_prefix(extensions_api::PREFIX) {
         return extensions_api::answer(shared, path, &parts, body).await;
+    }
+    if let Some(api) = telemetry_api::at(path) {
+        return telemetry_api::answer(shared, api, &parts, body).await;
     }
     if path == "/ping" { text(StatusCode::OK, Bytes::from_static(b"pong")) } else { not_found() }
 }

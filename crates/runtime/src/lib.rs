@@ -18,6 +18,8 @@ mod runtime_api;
 mod sandboxes;
 mod state;
 mod stream;
+mod telemetry;
+mod telemetry_api;
 mod variables;
 
 pub use bootstrap::Bootstraps;

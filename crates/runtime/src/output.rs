@@ -1,7 +1,7 @@
 //! What a guest writes to its standard output and error, and the platform's lines between.
 //!
-//! Bytes arrive through a pipe. Whole lines go to the log; the last 4 KB since an invocation started are kept for
-//! `X-Amz-Log-Result`. Memory is bounded: a line that does not end is cut.
+//! Bytes arrive through a pipe. Whole lines go to the log, and to those who have subscribed to them; the last 4 KB since an
+//! invocation started are kept for `X-Amz-Log-Result`. Memory is bounded: a line that does not end is cut.
 //!
 //! A short invocation's output is read at its end: to watch the pipe meanwhile would wake the server for every line. The
 //! pipe is watched when an invocation takes longer, and when none comes.
@@ -20,6 +20,10 @@ use parking_lot::Mutex;
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 
+use crate::platform_log::Format;
+use crate::platform_log::event::Event;
+use crate::telemetry::{Stream, Telemetry};
+
 /// Bytes after which a line is cut: the size of one CloudWatch Logs event.
 const LINE_BYTES: usize = 256 << 10;
 /// Bytes of memory kept for the next line; a longer line's are given back.
@@ -31,6 +35,15 @@ const CHUNK_BYTES: usize = 8 << 10;
 const DRAIN_CHUNKS: usize = 160;
 /// How long after the last invocation began the pipe is watched again, for what a guest writes in between.
 const REST: Duration = Duration::from_millis(100);
+
+/// Where output and the platform's lines go.
+pub(crate) struct Destination {
+    pub(crate) stream: LogStream,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// That of the platform's lines.
+    pub(crate) format: Format,
+    pub(crate) telemetry: Arc<Telemetry>,
+}
 
 /// The output of one environment.
 pub(crate) struct Output {
@@ -44,18 +57,19 @@ pub(crate) struct Output {
     invocations: AtomicU64,
     collector: Mutex<Collector>,
     stream: LogStream,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Output {
     /// The output that arrives on `pipe`, a nonblocking read end.
-    pub(crate) fn new(pipe: OwnedFd, stream: LogStream, clock: Arc<dyn Clock>) -> Self {
-        Self { pipe: Some(File::from(pipe)), ..Self::without_guest(stream, clock) }
+    pub(crate) fn new(pipe: OwnedFd, log: Destination) -> Self {
+        Self { pipe: Some(File::from(pipe)), ..Self::without_guest(log) }
     }
 
     /// The log of a guest that could not be started: the platform's lines only.
-    pub(crate) fn without_guest(stream: LogStream, clock: Arc<dyn Clock>) -> Self {
-        let collector =
-            Collector { stream: stream.clone(), clock, line: BytesMut::new(), tail: Tail::default() };
+    pub(crate) fn without_guest(log: Destination) -> Self {
+        let (stream, telemetry) = (log.stream.clone(), Arc::clone(&log.telemetry));
+        let collector = Collector { log, line: BytesMut::new(), tail: Tail::default() };
         Self {
             pipe: None,
             is_watched: AtomicBool::new(true),
@@ -63,6 +77,7 @@ impl Output {
             invocations: AtomicU64::new(0),
             collector: Mutex::new(collector),
             stream,
+            telemetry,
         }
     }
 
@@ -108,6 +123,11 @@ impl Output {
         }
     }
 
+    /// Who else hears of it.
+    pub(crate) fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
     /// The name of its log stream.
     pub(crate) fn stream_name(&self) -> &str {
         self.stream.name()
@@ -142,13 +162,13 @@ impl Output {
         self.collector.lock().end_line();
     }
 
-    /// Writes a line of the platform that belongs to no invocation.
-    pub(crate) fn platform(&self, lines: Vec<u8>) {
-        self.collector.lock().write(Bytes::from(lines));
+    /// Tells of events that belong to no invocation.
+    pub(crate) fn platform(&self, events: &[Event]) {
+        self.collector.lock().tell(events);
     }
 
     /// Starts an invocation: output so far is not its own.
-    pub(crate) fn start(&self, line: Vec<u8>) {
+    pub(crate) fn start(&self, event: Event) {
         self.invocations.fetch_add(1, Ordering::Relaxed);
         if self.is_watched.swap(false, Ordering::Relaxed) {
             self.turn.notify_one();
@@ -157,15 +177,15 @@ impl Output {
         let mut collector = self.collector.lock();
         collector.end_line();
         collector.tail.clear();
-        collector.write(Bytes::from(line));
+        collector.tell(&[event]);
     }
 
     /// Ends an invocation and gives the last of its log.
-    pub(crate) fn end(&self, lines: Vec<u8>) -> Bytes {
+    pub(crate) fn end(&self, events: &[Event]) -> Bytes {
         self.read_available();
         let mut collector = self.collector.lock();
         collector.end_line();
-        collector.write(Bytes::from(lines));
+        collector.tell(events);
         collector.tail.bytes()
     }
 }
@@ -178,8 +198,7 @@ enum Progress {
 }
 
 struct Collector {
-    stream: LogStream,
-    clock: Arc<dyn Clock>,
+    log: Destination,
     /// The start of a line whose end has not come.
     line: BytesMut,
     tail: Tail,
@@ -230,7 +249,7 @@ impl Collector {
         if rest == 0 && self.line.capacity() > KEPT_BYTES {
             self.line = BytesMut::new();
         }
-        self.write(lines);
+        self.pass_on(lines);
     }
 
     /// Passes on a line that was not ended.
@@ -238,16 +257,32 @@ impl Collector {
         if !self.line.is_empty() {
             self.line.extend_from_slice(b"\n");
             let lines = self.line.split().freeze();
-            self.write(lines);
+            self.pass_on(lines);
         }
     }
 
-    fn write(&mut self, lines: Bytes) {
-        if lines.is_empty() {
-            return;
-        }
+    /// Passes on the guest's output.
+    fn pass_on(&mut self, lines: Bytes) {
+        let Destination { stream, clock, telemetry, .. } = &self.log;
+        let now = clock.now();
+        telemetry.lines(now, Stream::Function, &lines);
         self.tail.push(&lines);
-        self.stream.write(self.clock.now(), lines);
+        stream.write(now, lines);
+    }
+
+    /// Tells of events, as far as the log's format has words for them.
+    fn tell(&mut self, events: &[Event]) {
+        let Destination { stream, clock, format, telemetry } = &self.log;
+        let now = clock.now();
+        let mut lines = Vec::new();
+        for event in events {
+            telemetry.event(now, event);
+            format.write(event, now, &mut lines);
+        }
+        if !lines.is_empty() {
+            self.tail.push(&lines);
+            stream.write(now, Bytes::from(lines));
+        }
     }
 }
 

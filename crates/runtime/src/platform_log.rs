@@ -43,11 +43,11 @@ impl Level {
 }
 
 impl Format {
-    /// The lines that tell of `event`; none if the format leaves it out.
-    pub(crate) fn lines(self, event: &Event, now: Timestamp) -> Vec<u8> {
+    /// Writes the lines that tell of `event` to `lines`; none if the format leaves it out.
+    pub(crate) fn write(self, event: &Event, now: Timestamp, lines: &mut Vec<u8>) {
         match self {
-            Self::Text => text::lines(event).into_bytes(),
-            Self::Json(least) => record::lines(event, Schema::LATEST, least, now),
+            Self::Text => text::write(event, lines),
+            Self::Json(least) => record::write(event, Schema::LATEST, least, now, lines),
         }
     }
 }

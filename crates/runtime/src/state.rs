@@ -287,6 +287,11 @@ impl State {
         self.extensions.fail_exit(id, error_type)
     }
 
+    /// The name of an extension.
+    pub(crate) fn extension_name(&self, id: ExtensionId) -> Option<&str> {
+        self.extensions.name(id)
+    }
+
     /// What the log says of each extension.
     pub(crate) fn extensions(&self) -> Vec<platform_log::event::Extension> {
         self.extensions.statuses()

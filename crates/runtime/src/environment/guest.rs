@@ -13,6 +13,7 @@ use tokio::net::unix::pipe;
 use crate::failure::{ExitReason, Process};
 use crate::guest_api::{Connections, Shared};
 use crate::output::Output;
+use crate::telemetry::{self, Connector};
 
 /// How long what a dead process had still sent is waited for.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) struct Guest {
     pub(super) shared: Arc<Shared>,
     pub(super) output: Arc<Output>,
+    /// The way to its subscribers of telemetry.
+    pub(super) connector: Connector,
     /// The peak memory in bytes that the end of the process came with.
     pub(super) last_peak: Arc<AtomicU64>,
 }
@@ -32,6 +35,8 @@ impl Guest {
         let status = {
             let mut reading = pin!(self.output.pump());
             let mut exiting = pin!(exit_status(&exit));
+            let telemetry = Arc::clone(self.output.telemetry());
+            let mut delivering = pin!(telemetry::deliver(telemetry, self.connector));
             let mut open = true;
             loop {
                 tokio::select! {
@@ -43,6 +48,7 @@ impl Guest {
                         }
                     }
                     () = connections.accept(&listener) => {}
+                    never = &mut delivering => match never {},
                 }
             }
         };

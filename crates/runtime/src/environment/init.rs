@@ -68,6 +68,7 @@ impl Environment {
         let extensions = self.state.lock().extensions();
         self.has_extensions = !extensions.is_empty();
         self.log.init_done(duration, phase, extensions);
+        self.log.output.telemetry().close();
         match (self.initialization, phase) {
             (InitializationType::ProvisionedConcurrency, _) => {}
             (InitializationType::OnDemand, InitPhase::Init) => *self.init.lock() = Some(duration),

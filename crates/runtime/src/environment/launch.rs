@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use firelet_sandbox::{Cpu, Mount, Network, Spec};
-use firelet_telemetry::LogGroup;
+use firelet_telemetry::{LogGroup, LogStream};
 use firelet_types::{EnvironmentId, FunctionName, Timestamp};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -24,8 +24,10 @@ use super::{Environment, Function, Options};
 use crate::bootstrap;
 use crate::extensions_api::Registrant;
 use crate::guest_api::Shared;
-use crate::output::Output;
+use crate::output::{Destination, Output};
+use crate::platform_log::{Format, Level};
 use crate::state::State;
+use crate::telemetry::{Connector, Telemetry};
 use crate::variables;
 
 /// Where a guest in a network namespace of its own finds the Runtime API.
@@ -94,14 +96,13 @@ pub async fn start(
     let spec = spec(options, function, id, variables).await?;
     let sandboxes = Arc::clone(&options.sandboxes);
     let group = LogGroup { scope: function.scope.clone(), name: function.log_group.clone() };
-    let stream = options.logs.stream(group, stream_name);
+    let log = log_destination(options, function, options.logs.stream(group, stream_name));
     let started = Instant::now();
     let launched = tokio::task::spawn_blocking(move || sandboxes.launch(&spec)).await;
     let mut sandbox = match launched.map_err(|_| StartError::Stopped)? {
         Ok(sandbox) => sandbox,
         Err(firelet_sandbox::Error::Execute { program, source }) => {
-            let output = Output::without_guest(stream, Arc::clone(&options.clock));
-            let log = Log::new(output, Arc::clone(&options.clock), function);
+            let log = Log::new(Output::without_guest(log), Arc::clone(&options.clock), function);
             log.init_start(function, phase);
             let failure = InitFailure::Entrypoint(entrypoint_problem(function, &program, &source));
             return Err(StartError::Entrypoint(InitFailed::new(
@@ -128,19 +129,29 @@ pub async fn start(
             .and_then(TcpListener::from_std)
             .map_err(wire("listen on the Runtime API"))?,
     };
-    let output = Output::new(sandbox.take_output(), stream, Arc::clone(&options.clock));
+    let output = Output::new(sandbox.take_output(), log);
     let exit = pipe::Receiver::from_owned_fd(sandbox.take_exit()).map_err(wire("watch the process"))?;
 
     let (end_sender, end) = oneshot::channel();
     let state = Arc::new(Mutex::new(State::new(end_sender)));
+    let sandbox = Arc::new(sandbox);
     let log = Log::new(output, Arc::clone(&options.clock), function);
     log.init_start(function, phase);
     let last_peak = Arc::new(AtomicU64::new(0));
-    let shared =
-        Shared { state: Arc::clone(&state), registrant: registrant(function), ids: Arc::clone(&options.ids) };
+    let shared = Shared {
+        state: Arc::clone(&state),
+        registrant: registrant(function),
+        ids: Arc::clone(&options.ids),
+        output: Arc::clone(&log.output),
+    };
+    let connector = match options.network {
+        Network::Host => Connector::Host,
+        Network::Isolated => Connector::Sandbox(Arc::downgrade(&sandbox)),
+    };
     let guest = Guest {
         shared: Arc::new(shared),
         output: Arc::clone(&log.output),
+        connector,
         last_peak: Arc::clone(&last_peak),
     };
     let driver = guest.drive(listener, exit);
@@ -159,6 +170,16 @@ pub async fn start(
         frozen: Mutex::new(false),
     };
     Ok((Starting { environment, end, started, phase }, driver))
+}
+
+fn log_destination(options: &Options, function: &Function, stream: LogStream) -> Destination {
+    let level = function.json_logging.as_ref().map(|json| Level::of_configuration(&json.system_level));
+    Destination {
+        stream,
+        clock: Arc::clone(&options.clock),
+        format: level.map_or(Format::Text, Format::Json),
+        telemetry: Arc::new(Telemetry::new(Arc::clone(&options.clock), level.is_some())),
+    }
 }
 
 fn registrant(function: &Function) -> Registrant {

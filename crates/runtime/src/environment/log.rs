@@ -12,14 +12,12 @@ use crate::output::Output;
 use crate::platform_log::event::{
     Event, Extension, InitDone, InitStart, Instance, Report, RuntimeDone, Span, Start, Status,
 };
-use crate::platform_log::{Format, Level};
 use crate::state::Ending;
 
 /// The log of one environment, and what its reports say besides.
 pub(super) struct Log {
     pub(super) output: Arc<Output>,
     clock: Arc<dyn Clock>,
-    format: Format,
     initialization: InitializationType,
     version: Arc<str>,
     memory_megabytes: u32,
@@ -78,11 +76,9 @@ impl Finished {
 
 impl Log {
     pub(super) fn new(output: Output, clock: Arc<dyn Clock>, function: &Function) -> Self {
-        let level = function.json_logging.as_ref().map(|json| Level::of_configuration(&json.system_level));
         Self {
             output: Arc::new(output),
             clock,
-            format: level.map_or(Format::Text, Format::Json),
             initialization: function.initialization,
             version: function.version.as_str().into(),
             memory_megabytes: function.memory_megabytes,
@@ -103,17 +99,17 @@ impl Log {
         };
         let initialization = self.initialization.as_str();
         let start = InitStart { initialization, phase: phase.name(), instance };
-        self.output.platform(self.lines(&[Event::InitStart(start)]));
+        self.output.platform(&[Event::InitStart(start)]);
     }
 
     pub(super) fn start(&self, request: RequestId) {
         let start = Start { request, version: Arc::clone(&self.version), tracing: None };
-        self.output.start(self.lines(&[Event::Start(start)]));
+        self.output.start(Event::Start(start));
     }
 
     /// Tells of an Init phase that succeeded, and how far extensions came.
     pub(super) fn init_done(&self, duration: Duration, phase: InitPhase, extensions: Vec<Extension>) {
-        self.output.platform(self.lines(&self.init_end(duration, phase, Status::Success, extensions)));
+        self.output.platform(&self.init_end(duration, phase, Status::Success, extensions));
     }
 
     /// Tells of an Init phase that failed, after which there is nothing more to read.
@@ -124,7 +120,7 @@ impl Log {
         status: Status,
         extensions: Vec<Extension>,
     ) {
-        self.output.end(self.lines(&self.init_end(duration, phase, status, extensions)));
+        self.output.end(&self.init_end(duration, phase, status, extensions));
     }
 
     /// In the order of AWS's open emulator.
@@ -165,7 +161,7 @@ impl Log {
             spans,
             tracing: None,
         };
-        self.output.end(self.lines(&[Event::RuntimeDone(done), Event::Report(report)]))
+        self.output.end(&[Event::RuntimeDone(done), Event::Report(report)])
     }
 
     /// What extensions took that have just asked for their next event.
@@ -173,19 +169,5 @@ impl Log {
         let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let start = Timestamp::from_millis(self.clock.now().as_millis().saturating_sub(milliseconds));
         Span { name: "extensionOverhead", start, duration }
-    }
-
-    fn lines(&self, events: &[Event]) -> Vec<u8> {
-        let now = self.clock.now();
-        let mut lines = Vec::new();
-        for event in events {
-            let more = self.format.lines(event, now);
-            if lines.is_empty() {
-                lines = more;
-            } else {
-                lines.extend_from_slice(&more);
-            }
-        }
-        lines
     }
 }

@@ -18,7 +18,6 @@ use super::event::{
 use super::milliseconds;
 
 /// A version of the events' form, oldest first.
-#[cfg_attr(not(test), expect(dead_code, reason = "logs are written in the latest; subscribers choose"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Schema {
     /// The Logs API's.
@@ -43,20 +42,19 @@ impl Schema {
 }
 
 /// Writes what tells of `event` in `schema`, as far as it matters at least `least`: lines, each one JSON object.
-pub(crate) fn lines(event: &Event, schema: Schema, least: Level, time: Timestamp) -> Vec<u8> {
-    let mut writer = Writer { schema, least, time, lines: Vec::new() };
+pub(crate) fn write(event: &Event, schema: Schema, least: Level, time: Timestamp, lines: &mut Vec<u8>) {
+    let mut writer = Writer { schema, least, time, lines };
     if schema.is_of_logs_api() {
         writer.log(event);
     } else {
         writer.event(event);
     }
-    writer.lines
 }
 
 /// One object with the metadata of each record.
 #[derive(Serialize)]
-pub(crate) struct Line<R> {
-    pub(crate) time: String,
+pub(crate) struct Line<'a, R> {
+    pub(crate) time: &'a str,
     pub(crate) r#type: &'static str,
     pub(crate) record: R,
 }
@@ -210,21 +208,21 @@ struct DroppedRecord {
     dropped_bytes: u64,
 }
 
-/// Collects lines.
-struct Writer {
+/// Adds lines.
+struct Writer<'a> {
     schema: Schema,
     least: Level,
     time: Timestamp,
-    lines: Vec<u8>,
+    lines: &'a mut Vec<u8>,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn write(&mut self, level: Level, r#type: &'static str, record: impl Serialize) {
         if level < self.least {
             return;
         }
-        let line = Line { time: self.time.iso8601(), r#type, record };
-        serde_json::to_writer(&mut self.lines, &line)
+        let line = Line { time: &self.time.iso8601(), r#type, record };
+        serde_json::to_writer(&mut *self.lines, &line)
             .expect("records have text keys and no serializer that fails");
         self.lines.push(b'\n');
     }
@@ -278,7 +276,7 @@ impl Writer {
         }
     }
 
-    fn instance<'a>(&self, instance: &'a Instance) -> InstanceRecord<'a> {
+    fn instance<'i>(&self, instance: &'i Instance) -> InstanceRecord<'i> {
         let Instance { function, version, runtime_version, runtime_version_arn, id, memory_bytes } = instance;
         let function = (self.schema >= Schema::December2022).then_some(FunctionRecord {
             function_name: function,

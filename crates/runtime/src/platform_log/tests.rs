@@ -14,8 +14,14 @@ const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_123);
 
 const TRACE: &str = "Root=1-62e900b2-710d76f009d6e7785905449a;Parent=0efbd19962d95b05;Sampled=1";
 
+fn lines(format: Format, event: &Event) -> Vec<u8> {
+    let mut lines = Vec::new();
+    format.write(event, NOW, &mut lines);
+    lines
+}
+
 fn text(event: &Event) -> String {
-    String::from_utf8(Format::Text.lines(event, NOW)).unwrap()
+    String::from_utf8(lines(Format::Text, event)).unwrap()
 }
 
 fn invocation(init: Option<u64>, peak: u64, status: Status) -> Report {
@@ -177,12 +183,14 @@ fn owned(expected: &[(&str, Value)]) -> Vec<(String, Value)> {
 
 /// In a log in JSON.
 fn check(least: Level, event: &Event, expected: &[(&str, Value)]) {
-    assert_eq!(parsed(&Format::Json(least).lines(event, NOW)), owned(expected));
+    assert_eq!(parsed(&lines(Format::Json(least), event)), owned(expected));
 }
 
 /// For a subscriber.
 fn told(schema: Schema, event: &Event, expected: &[(&str, Value)]) {
-    assert_eq!(parsed(&record::lines(event, schema, Level::Debug, NOW)), owned(expected), "{schema:?}");
+    let mut lines = Vec::new();
+    record::write(event, schema, Level::Debug, NOW, &mut lines);
+    assert_eq!(parsed(&lines), owned(expected), "{schema:?}");
 }
 
 #[test]
