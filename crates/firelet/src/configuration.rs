@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use firelet_control::code_source::{CodeSource, CodeSourceOptions, Credentials};
 use firelet_control::{Quota, Quotas};
+use firelet_runtime::{AllowedHost, Destinations};
 
 /// What `firelet serve` takes.
 #[derive(Debug, Args)]
@@ -26,6 +27,11 @@ pub(crate) struct ServeArguments {
     /// The network of functions.
     #[arg(long, value_enum, env = "FIRELET_NETWORK", default_value_t = NetworkArgument::Isolated)]
     pub(crate) network: NetworkArgument,
+    /// What functions with a network of their own may connect to although they would not: HOST:PORT, such as
+    /// `127.0.0.1:5432` for a database of this machine, which functions then find at that very address. With the network
+    /// `nat` a network and `*` are possible too: `10.1.0.0/16:*`. May be given several times, or several with commas between.
+    #[arg(long, value_name = "HOST:PORT", env = "FIRELET_ALLOW_HOST", value_delimiter = ',')]
+    pub(crate) allow_host: Vec<AllowedHost>,
     /// The program that serves a runtime, in place of the one firelet finds. May be given several times.
     #[arg(long, value_name = "RUNTIME=PROGRAM", value_parser = runtime)]
     pub(crate) runtime: Vec<(String, PathBuf)>,
@@ -82,6 +88,9 @@ pub(crate) struct S3Arguments {
 pub(crate) enum NetworkArgument {
     /// Loopback only, a network of its own for each execution environment.
     Isolated,
+    /// Outbound through the host: connections to public addresses, and the host's name servers. Not to the host itself, its
+    /// private networks, other functions, or metadata services.
+    Nat,
     /// The host's network. For development: functions reach whatever the host reaches.
     Host,
 }
@@ -134,6 +143,11 @@ impl ServeArguments {
         quotas
     }
 
+    /// Where functions may connect to.
+    pub(crate) fn destinations(&self) -> anyhow::Result<Destinations> {
+        Destinations::new(self.network.into(), self.allow_host.clone()).context("--allow-host")
+    }
+
     pub(crate) fn runtimes(&self) -> HashMap<String, PathBuf> {
         self.runtime.iter().cloned().collect()
     }
@@ -162,6 +176,7 @@ impl From<NetworkArgument> for firelet_sandbox::Network {
     fn from(argument: NetworkArgument) -> Self {
         match argument {
             NetworkArgument::Isolated => Self::Isolated,
+            NetworkArgument::Nat => Self::Nat,
             NetworkArgument::Host => Self::Host,
         }
     }

@@ -11,8 +11,8 @@ use firelet_control::Control;
 use firelet_gateway::{Gateway, Services};
 use firelet_invoke::{Invoker, Queue};
 use firelet_pool::{CodeCache, Pool};
-use firelet_runtime::{Bootstraps, Catalogue, Sandboxes};
-use firelet_sandbox::EnforcementStatus;
+use firelet_runtime::{Bootstraps, Catalogue, Outside, Sandboxes};
+use firelet_sandbox::{EnforcementStatus, item};
 use firelet_store::Store;
 use firelet_telemetry::{LogWriter, Logs};
 use firelet_types::{Chance, Clock, Ids, SystemClock};
@@ -36,12 +36,15 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     log_to_standard_error();
     check_listen(arguments)?;
-    firelet_sandbox::raise_descriptor_limit();
+    let destinations = arguments.destinations()?;
+    let descriptors = firelet_sandbox::raise_descriptor_limit();
     let store_options = firelet_store::Options { data_directory: arguments.data_dir.clone() };
     let store = Arc::new(Store::open(&store_options).context("cannot open the data directory")?);
     let root = store.root().to_owned();
-    let sandboxes = Arc::new(start_sandboxes(&root)?);
+    let sandboxes = Arc::new(start_sandboxes(&root, destinations.outside())?);
     report_enforcement(&sandboxes);
+    check_network(arguments, &sandboxes)?;
+    let outside = Arc::new(Outside::new(destinations, descriptors / 2));
     report_network(arguments);
     let (logs, writer) = Logs::open(firelet_telemetry::Options::in_directory(root.join("logs")))?;
     let writing = write_logs(writer)?;
@@ -50,7 +53,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start threads")?;
-    let result = runtime.block_on(serve(arguments, started, store, sandboxes, logs.clone()));
+    let result = runtime.block_on(serve(arguments, started, store, sandboxes, outside, logs.clone()));
     runtime.shutdown_timeout(Duration::from_secs(1));
     logs.stop();
     if writing.join().is_err() {
@@ -64,6 +67,7 @@ async fn serve(
     started: Instant,
     store: Arc<Store>,
     sandboxes: Arc<Sandboxes>,
+    outside: Arc<Outside>,
     logs: Logs,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| {
@@ -92,6 +96,7 @@ async fn serve(
         clock: Arc::clone(&clock),
         ids: Arc::clone(&ids),
         network: arguments.network.into(),
+        outside,
     };
     let code = CodeCache::new(root.join("code"), Arc::clone(&store));
     let catalogue = catalogue(arguments);
@@ -168,7 +173,7 @@ fn check_listen(arguments: &ServeArguments) -> anyhow::Result<()> {
 }
 
 /// Starts the sandbox helper for the data directory, which this process holds the lock of.
-fn start_sandboxes(root: &Path) -> anyhow::Result<Sandboxes> {
+fn start_sandboxes(root: &Path, outside: firelet_sandbox::Outside) -> anyhow::Result<Sandboxes> {
     let scratch = root.join("sandbox");
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
@@ -179,6 +184,7 @@ fn start_sandboxes(root: &Path) -> anyhow::Result<Sandboxes> {
         scratch,
         first_user_id: FIRST_USER_ID + range * USER_IDS,
         user_id_count: USER_IDS,
+        outside,
     };
     Sandboxes::start(options).map_err(|error| {
         let remedy = error.remedy();
@@ -188,6 +194,16 @@ fn start_sandboxes(root: &Path) -> anyhow::Result<Sandboxes> {
             None => error,
         }
     })
+}
+
+/// Does not start a server whose functions would lack the network that they were to have.
+fn check_network(arguments: &ServeArguments, sandboxes: &Sandboxes) -> anyhow::Result<()> {
+    let enforcement = sandboxes.enforcement();
+    let Some(EnforcementStatus::NotEnforced { why, remedy }) = enforcement.status(item::OUTSIDE) else {
+        return Ok(());
+    };
+    let what = if arguments.network == NetworkArgument::Nat { "--network nat" } else { "--allow-host" };
+    bail!("{what} is not possible here: {why}; {remedy}")
 }
 
 /// Says at start-up what is not enforced here, a line each.

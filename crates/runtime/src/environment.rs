@@ -27,6 +27,7 @@ use self::log::{Finished, Log};
 use crate::bootstrap::Bootstraps;
 use crate::catalogue::Interpreter;
 use crate::failure::Failure;
+use crate::outside::Outside;
 use crate::platform_log::event::Status;
 use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
@@ -51,6 +52,8 @@ pub struct Options {
     pub ids: Arc<Ids>,
     /// Which network functions have.
     pub network: Network,
+    /// The ways out of their own networks.
+    pub outside: Arc<Outside>,
 }
 
 /// What an environment runs: one version of a function, with its code on disk.

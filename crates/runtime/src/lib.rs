@@ -13,6 +13,7 @@ mod extensions_api;
 pub mod failure;
 mod guest_api;
 mod output;
+pub mod outside;
 mod platform_log;
 mod runtime_api;
 mod sandboxes;
@@ -28,6 +29,7 @@ pub use environment::{
     Begun, Environment, Function, InitFailed, InitFailure, InitPhase, InitializationType, JsonLogging,
     Options, Outcome, Readiness, Running, StartError, Starting, start,
 };
+pub use outside::{AllowedHost, Destinations, Outside};
 pub use sandboxes::Sandboxes;
 pub use state::{Invocation, Undelivered};
 pub use stream::AnswerStream;

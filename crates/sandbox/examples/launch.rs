@@ -5,7 +5,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use firelet_sandbox::{Cpu, HELPER_NAME, Launcher, Mount, Network, Options, Spec, run_helper};
+use firelet_sandbox::{Cpu, HELPER_NAME, Launcher, Mount, Network, Options, Outside, Spec, run_helper};
 
 const LAUNCHES: usize = 200;
 const MEGABYTE: u64 = 1024 * 1024;
@@ -30,6 +30,7 @@ fn measure() -> Result<(), Box<dyn Error>> {
         scratch: scratch.path().to_owned(),
         first_user_id: 3_000_000,
         user_id_count: 256,
+        outside: Outside::default(),
     };
     let started = Instant::now();
     let launcher = Launcher::start(&options)?;

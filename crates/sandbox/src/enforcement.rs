@@ -56,6 +56,8 @@ pub mod item {
     pub const PROCESS_NAMESPACE: &str = "pid namespace";
     /// Its own network.
     pub const NETWORK_NAMESPACE: &str = "network namespace";
+    /// The ways out of its own network; only where they were asked for.
+    pub const OUTSIDE: &str = "ways outside of its network";
     /// Its own System V and POSIX IPC.
     pub const IPC_NAMESPACE: &str = "ipc namespace";
     /// Its own host name.

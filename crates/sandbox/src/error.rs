@@ -169,6 +169,10 @@ steps! {
     StartFirstProcess: "start the sandbox's first process", "recvmsg";
     EnterSandbox: "enter the sandbox's namespaces", "setns";
     LeaveSandbox: "leave the sandbox's namespaces", "setns";
+    RouteOutside: "make every address reach the sandbox's loopback", "rtnetlink";
+    ListenOutside: "listen in the sandbox's network for what goes outside", "listen";
+    FilterOutside: "install the rules of the sandbox's network", "nf_tables";
+    QueueOutside: "queue the packets of the sandbox's network", "nfnetlink_queue";
     EnterNetwork: "enter the sandbox's network namespace", "setns CLONE_NEWNET";
     SetHostName: "set the host name", "sethostname";
     BuildRoot: "build the sandbox's root", "mount";
@@ -230,6 +234,10 @@ impl Step {
             }
             Self::CreateMountNamespace | Self::CreateNamespaces | Self::CreateNetwork => Some(
                 "run firelet as root, or allow unprivileged user namespaces; in a container, allow unshare and mount",
+            ),
+            Self::FilterOutside | Self::QueueOutside => Some(
+                "load what the network mode nat needs of the kernel: `modprobe -a nf_tables nft_tproxy nft_queue \
+                 nfnetlink_queue`; or use another mode",
             ),
             _ => None,
         }

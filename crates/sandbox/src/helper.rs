@@ -89,6 +89,7 @@ struct Helper {
 impl Helper {
     fn new(control: OwnedFd, ground: Ground) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let network = if ground.outlets.nat.is_some() { Network::Nat } else { Network::Isolated };
         let mut helper = Self {
             ground,
             control,
@@ -98,7 +99,7 @@ impl Helper {
             spares: VecDeque::new(),
             spares_fail: false,
             templates: Templates::default(),
-            network: Network::Isolated,
+            network,
             pending: 0,
             next_number: 0,
             ended: Vec::new(),
@@ -319,6 +320,13 @@ impl Helper {
     /// A sandbox that is that of the launch now. A program that was started ahead may have ended just now; then one that
     /// was not will do.
     fn find(&mut self, launch: &Launch, channel: &OwnedFd) -> Result<u64, Failure> {
+        if launch.network == Network::Nat && self.ground.outlets.nat.is_none() {
+            return Err(Failure {
+                step: Step::FilterOutside,
+                errno: libc::EOPNOTSUPP,
+                detail: String::new(),
+            });
+        }
         if let Some(number) = launch.template.as_deref().and_then(|name| self.templates.take(name)) {
             match self.fit(number, launch, true, channel) {
                 Ok(()) => return Ok(number),
@@ -396,7 +404,9 @@ impl Helper {
                 let Some(member) = self.members.get(&number) else { return Ok(()) };
                 let socket = match member.network {
                     Network::Host => home::socket_here()?,
-                    Network::Isolated => Home::socket_in(self.ground.proof, &member.parts.network.namespace)?,
+                    Network::Isolated | Network::Nat => {
+                        Home::socket_in(self.ground.proof, &member.parts.network.namespace)?
+                    }
                 };
                 let Some(channel) = &member.channel else { return Ok(()) };
                 protocol::send(channel, &protocol::encode_done(), &[socket.as_fd()]).at(Step::Tell, "server")

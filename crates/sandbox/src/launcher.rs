@@ -14,6 +14,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 
 use crate::enforcement::Enforcement;
 use crate::error::Error;
+use crate::network::{Ends, HOSTS, Ways};
 use crate::protocol::{self, Launched, MESSAGE_LIMIT};
 use crate::sandbox::{Counter, Gauge, GaugeKind, Process, Sandbox};
 use crate::spec::{Mount, Options, Program, Spec, Template};
@@ -206,7 +207,9 @@ fn assemble(
         None
     };
     let freezer = if launched.freezer { Some(next()?) } else { None };
+    let ways = Ways::new(Ends::from_descriptors(descriptors.collect(), launched.packets));
     Ok(Sandbox {
+        ways: (!ways.listeners.is_empty()).then_some(ways),
         id: spec.id.clone(),
         channel: Arc::clone(channel),
         processes: spec.processes,
@@ -254,6 +257,9 @@ fn check_options(options: &Options) -> Result<(), Error> {
     }
     if !options.scratch.is_dir() {
         return Err(problem(format!("scratch {} is not a directory", options.scratch.display())));
+    }
+    if options.outside.hosts.len() > HOSTS {
+        return Err(problem(format!("more than {HOSTS} addresses outside")));
     }
     Ok(())
 }

@@ -60,9 +60,13 @@ fn lower(resource: Resource, value: u64) -> Result<(), Failure> {
     setrlimit(resource, limit).at(Step::SetResourceLimit, &format!("{resource:?}"))
 }
 
-/// Lets this process hold as many descriptors as the host allows: helper and server have a few for each sandbox.
-pub fn raise_descriptor_limit() {
+/// Lets this process hold as many descriptors as the host allows, and says how many: helper and server have a few for
+/// each sandbox.
+pub fn raise_descriptor_limit() -> usize {
     let maximum = getrlimit(Resource::Nofile).maximum;
     // A refusal leaves the limit as it was, and launches beyond it fail with their own error.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    getrlimit(Resource::Nofile)
+        .current
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }

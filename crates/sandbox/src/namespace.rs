@@ -5,12 +5,14 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Signal, WaitIdOptions};
 
 use crate::error::{At, Failure, Step};
+use crate::network::{self, Ends, HOSTS, Outlets};
+use crate::spec::Outside;
 use crate::sys::{self, Child, Forked, SingleThread};
 
 /// The Runtime API's port inside every sandbox.
@@ -129,74 +131,99 @@ pub(crate) fn enter_own_user_namespace() -> Result<(), Failure> {
     write_map("/proc/self/gid_map", &format!("0 {group} 1\n"))
 }
 
-/// A network namespace with loopback up and the Runtime API's listener in it.
+/// A network namespace with loopback up, and in it the Runtime API's listener and the ways outside.
 #[derive(Debug)]
 pub(crate) struct PreparedNetwork {
     pub(crate) namespace: OwnedFd,
     pub(crate) listener: OwnedFd,
+    pub(crate) outside: Ends,
 }
 
-/// Makes a network namespace. The child that makes it shares the helper's descriptors and leaves two behind.
-pub(crate) fn create_network(proof: SingleThread) -> Result<PreparedNetwork, Failure> {
+/// Makes a network namespace. The child that makes it shares the helper's descriptors and leaves some behind.
+pub(crate) fn create_network(proof: SingleThread, outlets: &Outlets) -> Result<PreparedNetwork, Failure> {
     let (reader, writer) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(Step::CreateNetwork, "")?;
     let flags = libc::CLONE_NEWNET | libc::CLONE_FILES;
     match sys::fork(proof, flags, None).at(Step::CreateNetwork, "")? {
         Forked::Child => {
-            let _ = rustix::io::write(&writer, &encode_network(prepare_network()));
+            let _ = rustix::io::write(&writer, &encode_network(prepare_network(outlets)));
             sys::exit(0)
         }
         Forked::Parent(child) => {
             wait(&child);
             drop(writer);
-            let mut answer = [0; 12];
-            rustix::io::read(&reader, &mut answer).at(Step::CreateNetwork, "")?;
-            decode_network(answer)
+            let mut answer = [0; ANSWER_LENGTH];
+            let length = rustix::io::read(&reader, &mut answer).at(Step::CreateNetwork, "")?;
+            decode_network(&answer[..length])
         }
     }
 }
 
-fn prepare_network() -> Result<[RawFd; 2], Failure> {
-    let socket = rustix::net::socket_with(
+fn prepare_network(outlets: &Outlets) -> Result<PreparedNetwork, Failure> {
+    let listener = rustix::net::socket_with(
         AddressFamily::INET,
         SocketType::STREAM,
         SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
         None,
     )
     .at(Step::Listen, "")?;
-    sys::raise_loopback(&socket).at(Step::RaiseLoopback, "")?;
+    sys::raise_loopback(&listener).at(Step::RaiseLoopback, "")?;
     let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, RUNTIME_API_PORT);
-    rustix::net::bind(&socket, &address).at(Step::Listen, "")?;
-    rustix::net::listen(&socket, LISTEN_BACKLOG).at(Step::Listen, "")?;
+    rustix::net::bind(&listener, &address).at(Step::Listen, "")?;
+    rustix::net::listen(&listener, LISTEN_BACKLOG).at(Step::Listen, "")?;
+    let outside = network::open(outlets)?;
     let namespace =
         File::open("/proc/thread-self/ns/net").at(Step::CreateNetwork, "/proc/thread-self/ns/net")?;
-    Ok([namespace.into_raw_fd(), socket.into_raw_fd()])
+    Ok(PreparedNetwork { namespace: namespace.into(), listener, outside })
 }
 
-fn encode_network(result: Result<[RawFd; 2], Failure>) -> [u8; 12] {
-    let [first, second, third] = match result {
-        Ok([namespace, listener]) => [0, namespace, listener],
-        Err(failure) => [1, failure.step.code().into(), failure.errno],
-    }
-    .map(i32::to_le_bytes);
-    let mut bytes = [0; 12];
-    bytes[..4].copy_from_slice(&first);
-    bytes[4..8].copy_from_slice(&second);
-    bytes[8..].copy_from_slice(&third);
-    bytes
+/// Numbers in an answer: whether it failed, how many packet ends there are, and descriptors; or step and error number.
+const ANSWER_NUMBERS: usize = 9 + HOSTS;
+const ANSWER_LENGTH: usize = ANSWER_NUMBERS * size_of::<i32>();
+
+fn encode_network(result: Result<PreparedNetwork, Failure>) -> Vec<u8> {
+    let numbers = match result {
+        Ok(PreparedNetwork { namespace, listener, outside }) => {
+            let packets = i32::try_from(outside.packets.len()).unwrap_or(0);
+            let ends = outside.packets.into_iter().chain(outside.listeners);
+            let descriptors = [namespace, listener].into_iter().chain(ends).map(IntoRawFd::into_raw_fd);
+            [0, packets].into_iter().chain(descriptors).collect()
+        }
+        Err(failure) => vec![1, failure.step.code().into(), failure.errno],
+    };
+    numbers.into_iter().flat_map(i32::to_le_bytes).collect()
 }
 
-fn decode_network(bytes: [u8; 12]) -> Result<PreparedNetwork, Failure> {
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = bytes;
-    let [failed, first, second] = [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(i32::from_le_bytes);
-    if failed != 0 {
-        let step = u8::try_from(first).ok().and_then(Step::from_code).unwrap_or(Step::CreateNetwork);
-        return Err(Failure { step, errno: second, detail: String::new() });
+fn decode_network(bytes: &[u8]) -> Result<PreparedNetwork, Failure> {
+    let broken = || Failure { step: Step::CreateNetwork, errno: libc::EBADMSG, detail: String::new() };
+    let (numbers, _) = bytes.as_chunks();
+    let mut numbers = numbers.iter().copied().map(i32::from_le_bytes);
+    let mut next = || numbers.next().ok_or_else(broken);
+    if next()? != 0 {
+        let step = u8::try_from(next()?).ok().and_then(Step::from_code).unwrap_or(Step::CreateNetwork);
+        return Err(Failure { step, errno: next()?, detail: String::new() });
     }
-    Ok(PreparedNetwork {
-        namespace: sys::adopt(first).at(Step::CreateNetwork, "")?,
-        listener: sys::adopt(second).at(Step::CreateNetwork, "")?,
-    })
+    let packets = u8::try_from(next()?).map_err(|_| broken())?;
+    let mut descriptors =
+        numbers.map(sys::adopt).collect::<Result<Vec<_>, _>>().at(Step::CreateNetwork, "")?;
+    if descriptors.len() < 2 {
+        return Err(broken());
+    }
+    let ends = descriptors.split_off(2);
+    let [namespace, listener] = <[OwnedFd; 2]>::try_from(descriptors).map_err(|_| broken())?;
+    Ok(PreparedNetwork { namespace, listener, outside: Ends::from_descriptors(ends, packets) })
+}
+
+/// Finds out which way outside this host allows, by making one. Without one that it allows, sandboxes have none.
+pub(crate) fn probe_outside(proof: SingleThread, outside: &Outside) -> (Outlets, Result<(), Failure>) {
+    let mut result = Ok(());
+    for outlets in Outlets::candidates(outside) {
+        match create_network(proof, &outlets) {
+            Ok(_) => return (outlets, Ok(())),
+            Err(failure) => result = Err(failure),
+        }
+    }
+    (Outlets { nat: None, hosts: Vec::new() }, result)
 }
 
 /// The listener as the server uses it.

@@ -17,12 +17,14 @@ use rustix::net::{
 
 use crate::enforcement::{Enforcement, EnforcementItem, EnforcementStatus};
 use crate::error::{Failure, Step};
+use crate::network::HOSTS;
 use crate::sandbox::{End, GaugeKind};
-use crate::spec::{self, Cpu, Mount, Network, Options, Spec, Template};
+use crate::spec::{self, Cpu, Mount, Network, Options, Outside, Spec, Template};
 
 /// The largest message, well under the default socket buffer.
 pub(crate) const MESSAGE_LIMIT: usize = 128 * 1024;
-const DESCRIPTOR_LIMIT: usize = 10;
+/// The most come with the answer to a launch: ten, and the ways outside.
+const DESCRIPTOR_LIMIT: usize = 15 + HOSTS;
 
 /// Sends one packet.
 pub(crate) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -148,7 +150,12 @@ pub(crate) fn encode_options(options: &Options) -> Vec<u8> {
         .text(&options.instance)
         .bytes(options.scratch.as_os_str().as_bytes())
         .number(options.first_user_id.into())
-        .number(options.user_id_count.into());
+        .number(options.user_id_count.into())
+        .byte(u8::from(options.outside.nat))
+        .count(options.outside.hosts.len());
+    for host in &options.outside.hosts {
+        writer.text(&host.to_string());
+    }
     writer.finish()
 }
 
@@ -159,7 +166,16 @@ pub(crate) fn decode_options(bytes: &[u8]) -> Option<Options> {
         scratch: reader.path()?,
         first_user_id: reader.number_u32()?,
         user_id_count: reader.number_u32()?,
+        outside: decode_outside(&mut reader)?,
     })
+}
+
+fn decode_outside(reader: &mut Reader<'_>) -> Option<Outside> {
+    let mut outside = Outside { nat: reader.byte()? == 1, hosts: Vec::new() };
+    for _ in 0..reader.count()? {
+        outside.hosts.push(reader.text()?.parse().ok()?);
+    }
+    Some(outside)
 }
 
 /// What the server asks the helper for over the control socket.
@@ -227,7 +243,7 @@ fn encode_spec(writer: &mut Writer, spec: &Spec) {
         .number(spec.tmp_bytes)
         .number(spec.cpu.share.into())
         .number(spec.cpu.cap_milli.into())
-        .byte(u8::from(spec.network == Network::Host))
+        .byte(network_code(spec.network))
         .text(spec.template.as_deref().unwrap_or_default());
     encode_mounts(writer, &spec.mounts);
     let strings = ProgramStrings {
@@ -378,7 +394,7 @@ fn decode_launch(reader: &mut Reader<'_>) -> Option<Launch> {
         memory_bytes: reader.number()?,
         tmp_bytes: reader.number()?,
         cpu: Cpu { share: reader.number_u32()?, cap_milli: reader.number_u32()? },
-        network: if reader.byte()? == 1 { Network::Host } else { Network::Isolated },
+        network: network_of(reader.byte()?)?,
         template: Some(reader.text()?).filter(|name| !name.is_empty()),
         mounts: decode_mounts(reader)?,
         program: read_program(reader)?,
@@ -391,6 +407,20 @@ fn decode_mounts(reader: &mut Reader<'_>) -> Option<Vec<Mount>> {
         mounts.push(Mount { source: reader.path()?, target: reader.path()? });
     }
     Some(mounts)
+}
+
+fn network_code(network: Network) -> u8 {
+    match network {
+        Network::Isolated => 0,
+        Network::Host => 1,
+        Network::Nat => 2,
+    }
+}
+
+fn network_of(code: u8) -> Option<Network> {
+    [Network::Isolated, Network::Host, Network::Nat]
+        .into_iter()
+        .find(|network| network_code(*network) == code)
 }
 
 fn read_program(reader: &mut Reader<'_>) -> Option<Program> {
@@ -482,11 +512,13 @@ impl Duty {
 }
 
 /// How the helper answers a launch; descriptors travel in the order pidfds of first and main process, output, exit
-/// report, gauge (its files, if any), listener (if any), freezer (if any).
+/// report, gauge (its files, if any), listener (if any), freezer (if any), what is for packets, and all others are listeners of
+/// the ways outside.
 pub(crate) struct Launched {
     pub(crate) gauge: Option<GaugeKind>,
     pub(crate) listener: bool,
     pub(crate) freezer: bool,
+    pub(crate) packets: u8,
 }
 
 impl Launched {
@@ -497,7 +529,7 @@ impl Launched {
             Some(GaugeKind::V2) => 2,
             Some(GaugeKind::Process) => 3,
         };
-        vec![0, gauge, u8::from(self.listener), u8::from(self.freezer)]
+        vec![0, gauge, u8::from(self.listener), u8::from(self.freezer), self.packets]
     }
 }
 
@@ -533,8 +565,8 @@ pub(crate) fn decode_launched(bytes: &[u8]) -> Option<Result<Launched, Failure>>
         3 => Some(GaugeKind::Process),
         _ => None,
     };
-    let (listener, freezer) = (reader.byte()? == 1, reader.byte()? == 1);
-    Some(Ok(Launched { gauge, listener, freezer }))
+    let (listener, freezer, packets) = (reader.byte()? == 1, reader.byte()? == 1, reader.byte()?);
+    Some(Ok(Launched { gauge, listener, freezer, packets }))
 }
 
 fn decode_failure(reader: &mut Reader<'_>) -> Option<Failure> {

@@ -62,7 +62,8 @@ const OWN_FILES: &[(&str, &str)] = &[
         "etc/nsswitch.conf",
         "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
     ),
-    ("etc/resolv.conf", ""),
+    // Without the mode nat nothing is there, which the kernel says at once.
+    ("etc/resolv.conf", "nameserver 169.254.78.1\n"),
 ];
 
 /// The nodes of `/dev`.

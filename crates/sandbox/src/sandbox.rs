@@ -10,6 +10,7 @@ use rustix::process::Signal;
 
 use crate::error::Error;
 use crate::launcher::Channel;
+use crate::network::Ways;
 use crate::spec::{Program, Spec};
 
 /// One isolated process and all that it started. Dropping it kills it.
@@ -26,6 +27,7 @@ pub struct Sandbox {
     pub(crate) main_process: OwnedFd,
     pub(crate) gauge: Option<Gauge>,
     pub(crate) freezer: Option<OwnedFd>,
+    pub(crate) ways: Option<Ways>,
 }
 
 /// A further program in a sandbox; it goes with the sandbox, not with this.
@@ -109,6 +111,11 @@ impl Sandbox {
     /// The listener on 127.0.0.1:9001 inside the sandbox's own network: nonblocking, once; `None` on the host network.
     pub fn take_listener(&mut self) -> Option<TcpListener> {
         self.listener.take()
+    }
+
+    /// The ways out of the sandbox's own network, which somebody has to serve, once; `None` where it has none.
+    pub fn take_ways(&mut self) -> Option<Ways> {
+        self.ways.take()
     }
 
     /// The read end of standard output and standard error: nonblocking, once.

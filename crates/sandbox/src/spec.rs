@@ -1,6 +1,7 @@
 //! What to launch, as plain data. Nothing here touches the system.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// How a [`Launcher`](crate::Launcher) works.
@@ -15,6 +16,18 @@ pub struct Options {
     pub first_user_id: u32,
     /// How many user ids the range has: one for the owner of system files, and one for each sandbox at a time.
     pub user_id_count: u32,
+    /// What sandboxes with a network of their own reach of the outside.
+    pub outside: Outside,
+}
+
+/// What sandboxes with a network of their own reach of the outside, through [`Ways`](crate::network::Ways).
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// Whether there may be sandboxes with [`Network::Nat`].
+    pub nat: bool,
+    /// Where the server listens inside, in the place of whoever has this address outside; at most
+    /// [`HOSTS`](crate::network::HOSTS).
+    pub hosts: Vec<SocketAddr>,
 }
 
 /// One isolated process.
@@ -109,6 +122,8 @@ impl Cpu {
 pub enum Network {
     /// Its own, with nothing but loopback.
     Isolated,
+    /// Its own, from which the server makes connections for it.
+    Nat,
     /// The host's.
     Host,
 }

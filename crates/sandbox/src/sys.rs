@@ -335,6 +335,27 @@ pub(crate) fn install_filter(filter: &[Instruction]) -> io::Result<()> {
     check_long(result)
 }
 
+/// Lets a socket take connections and datagrams to addresses that are not its own.
+pub(crate) fn set_transparent(socket: impl AsFd, is_v6: bool) -> io::Result<()> {
+    let (level, name) =
+        if is_v6 { (libc::SOL_IPV6, libc::IPV6_TRANSPARENT) } else { (libc::SOL_IP, libc::IP_TRANSPARENT) };
+    set_socket_option(socket, level, name)
+}
+
+/// Has a netlink socket lose messages without a word when its buffer is full.
+pub(crate) fn never_report_overruns(socket: impl AsFd) -> io::Result<()> {
+    set_socket_option(socket, libc::SOL_NETLINK, libc::NETLINK_NO_ENOBUFS)
+}
+
+fn set_socket_option(socket: impl AsFd, level: libc::c_int, name: libc::c_int) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).map_err(io::Error::other)?;
+    // SAFETY: `on` is a number of the length that is given, and outlives the call.
+    let result =
+        unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, name, (&raw const on).cast(), length) };
+    check(result)
+}
+
 /// The C structure `landlock_ruleset_attr` as its first version has it.
 #[repr(C)]
 struct LandlockRuleset {

@@ -8,13 +8,14 @@ mod sandbox {
     pub(crate) mod isolation;
     pub(crate) mod life;
     pub(crate) mod limits;
+    pub(crate) mod network;
     pub(crate) mod programs;
     pub(crate) mod world;
 }
 
 use std::process::ExitCode;
 
-use sandbox::{channel, harness, isolation, life, limits, programs, world};
+use sandbox::{channel, harness, isolation, life, limits, network, programs, world};
 
 fn main() -> ExitCode {
     if std::env::args().next().as_deref() == Some(firelet_sandbox::HELPER_NAME) {
@@ -23,5 +24,12 @@ fn main() -> ExitCode {
     if let Some(role) = std::env::args().nth(1).filter(|argument| argument.starts_with("role-")) {
         return world::play(&role);
     }
-    harness::run(&[life::TESTS, channel::TESTS, isolation::TESTS, limits::TESTS, programs::TESTS])
+    harness::run(&[
+        life::TESTS,
+        channel::TESTS,
+        isolation::TESTS,
+        limits::TESTS,
+        network::TESTS,
+        programs::TESTS,
+    ])
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 use firelet_runtime::Catalogue;
-use firelet_sandbox::{Enforcement, EnforcementStatus, Launcher};
+use firelet_sandbox::{Enforcement, EnforcementStatus, Launcher, Outside};
 use serde::Serialize;
 
 use crate::client;
@@ -88,6 +88,7 @@ fn enforcement() -> anyhow::Result<Enforcement> {
         scratch: scratch.clone(),
         first_user_id: crate::serve::FIRST_USER_ID,
         user_id_count: 2,
+        outside: Outside { nat: true, hosts: Vec::new() },
     };
     let enforcement = Launcher::start(&options).map(|launcher| launcher.enforcement().clone());
     // What matters is what the helper said; an empty folder that stays harms nobody.

@@ -25,6 +25,7 @@ use crate::bootstrap;
 use crate::extensions_api::Registrant;
 use crate::guest_api::Shared;
 use crate::output::{Destination, Output};
+use crate::outside;
 use crate::platform_log::{Format, Level};
 use crate::state::State;
 use crate::telemetry::{Connector, Telemetry};
@@ -154,7 +155,8 @@ pub async fn start(
         connector,
         last_peak: Arc::clone(&last_peak),
     };
-    let driver = guest.drive(listener, exit);
+    let driver = outside::serve_during(sandbox.take_ways(), &options.outside, guest.drive(listener, exit))
+        .map_err(wire("serve the network"))?;
     let environment = Environment {
         id,
         state,
@@ -203,7 +205,7 @@ async fn host_listener(
     options: &Options,
     function: &Function,
 ) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
-    if options.network == Network::Isolated {
+    if options.network != Network::Host {
         return Ok(None);
     }
     let listen = async {

@@ -11,13 +11,14 @@ use rustix::thread::{CapabilitySet, UnshareFlags};
 
 use crate::cgroup::{Cgroups, Controller};
 use crate::enforcement::{Enforcement, EnforcementItem, EnforcementStatus, item};
-use crate::error::{At, Failure, Step};
+use crate::error::{At, Error, Failure, Step};
 use crate::guest::FAILURE_LENGTH;
 use crate::helper::home::Home;
 use crate::helper::parts::Slots;
 use crate::landlock::Writes;
 use crate::limits;
 use crate::namespace::{self, Users};
+use crate::network::Outlets;
 use crate::protocol::{self, MESSAGE_LIMIT};
 use crate::root::{self, Root};
 use crate::seccomp::Filter;
@@ -38,6 +39,7 @@ pub(super) struct Ground {
     pub(super) root: Root,
     pub(super) filter: Filter,
     pub(super) writes: Option<Writes>,
+    pub(super) outlets: Outlets,
     pub(super) cgroups: Cgroups,
     pub(super) slots: Slots,
     /// Locked as long as the helper lives.
@@ -71,7 +73,7 @@ fn shed_inheritance() -> io::Result<OwnedFd> {
     // A terminal's interrupt is for the server, which then closes the control socket.
     let _ = rustix::process::setsid();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    limits::raise_descriptor_limit();
+    let _ = limits::raise_descriptor_limit();
     Ok(control)
 }
 
@@ -105,9 +107,13 @@ fn prepare(options: &Options) -> Result<(Ground, Enforcement), Failure> {
     let root = Root::build(&options.scratch, users.owner(), owners.ok())?;
     let home = Home::here()?;
     let proc = probe_proc(proof, &root);
+    let (outlets, outside) = namespace::probe_outside(proof, &options.outside);
     // Last, so that a start that fails has made none.
     let cgroups = Cgroups::open(&options.instance);
-    let enforcement = describe(users, user_namespaces, &root, &cgroups, proc.as_ref().err(), groups_left);
+    let mut enforcement = describe(users, user_namespaces, &root, &cgroups, proc.as_ref().err(), groups_left);
+    if options.outside.nat || outside.is_err() {
+        enforcement.items.push(outside_item(outside.err()));
+    }
     let ground = Ground {
         proof,
         home,
@@ -118,6 +124,7 @@ fn prepare(options: &Options) -> Result<(Ground, Enforcement), Failure> {
         root,
         filter,
         writes: Writes::find().ok(),
+        outlets,
         cgroups,
         slots: Slots::new(users.slots()),
         _scratch: scratch,
@@ -263,6 +270,18 @@ fn proc_status(failure: Option<&Failure>) -> EnforcementStatus {
         let cause = io::Error::from_raw_os_error(failure.errno);
         EnforcementStatus::Limited(format!("sandboxes have an empty /proc: {}: {cause}", failure.step))
     })
+}
+
+fn outside_item(failure: Option<Failure>) -> EnforcementItem {
+    let status = failure.map_or(EnforcementStatus::Enforced, |failure| {
+        let error = Error::from(failure);
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        EnforcementStatus::NotEnforced {
+            why: format!("{error}: {cause}"),
+            remedy: error.remedy().unwrap_or("use another network mode, without --allow-host").into(),
+        }
+    });
+    EnforcementItem { name: item::OUTSIDE.into(), status }
 }
 
 fn writes_status() -> EnforcementStatus {

@@ -18,6 +18,7 @@ use crate::helper::home::Home;
 use crate::helper::parts::Parts;
 use crate::init::{self, Namespaces, Plan};
 use crate::namespace;
+use crate::network;
 use crate::protocol::{self, Duty, Launch, Launched, Order, Program};
 use crate::root::{self, Base, Tmp};
 use crate::sandbox::{End, ExitStatus, GaugeKind, estimate_peak};
@@ -178,7 +179,9 @@ impl Member {
         };
         let freezer = self.parts.group.freezer().unwrap_or_default();
         let listener = (self.network != Network::Host).then_some(&self.parts.network.listener);
+        let outside = listener.map(|_| &self.parts.network.outside);
         let launched = Launched {
+            packets: outside.map_or(0, |outside| u8::try_from(outside.packets.len()).unwrap_or(0)),
             gauge: gauge.as_ref().map(|(kind, _)| *kind),
             listener: listener.is_some(),
             freezer: freezer.is_some(),
@@ -190,6 +193,7 @@ impl Member {
             vec![first.process.pidfd.as_fd(), main.process.as_fd(), output.as_fd(), exit.as_fd()];
         descriptors.extend(gauge.iter().flat_map(|(_, files)| files).map(AsFd::as_fd));
         descriptors.extend(listener.into_iter().chain(&freezer).map(AsFd::as_fd));
+        descriptors.extend(outside.into_iter().flat_map(network::Ends::descriptors).map(AsFd::as_fd));
         protocol::send(self.channel.as_ref().ok_or_else(gone)?, &launched.encode(), &descriptors)?;
         if let Some(main) = self.main() {
             main.forget_the_servers_ends();

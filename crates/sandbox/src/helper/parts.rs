@@ -32,7 +32,7 @@ impl Parts {
             .user_namespaces
             .then(|| namespace::create_for_guest(ground.proof, ground.users, slot))
             .transpose()?;
-        let network = namespace::create_network(ground.proof)?;
+        let network = namespace::create_network(ground.proof, &ground.outlets)?;
         let group = ground.cgroups.create(&slot.to_string())?;
         Ok(Self { slot, user_namespace, network, group })
     }

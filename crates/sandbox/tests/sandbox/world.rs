@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use firelet_sandbox::{Cpu, End, Launcher, Mount, Network, Options, Sandbox, Spec, read_exit};
+use firelet_sandbox::{Cpu, End, Launcher, Mount, Network, Options, Outside, Sandbox, Spec, read_exit};
 
 pub(crate) const MB: u64 = 1024 * 1024;
 const USERS: u32 = 64;
@@ -68,7 +68,13 @@ pub(crate) fn options(directory: &Path) -> Options {
     name.hash(&mut hash);
     // A range of its own, by which the processes of this world are found.
     let first_user_id = 1_000_000_000 + u32::try_from(hash.finish() % 1_000_000).unwrap() * USERS;
-    Options { instance: format!("test-{name}"), scratch, first_user_id, user_id_count: USERS }
+    Options {
+        instance: format!("test-{name}"),
+        scratch,
+        first_user_id,
+        user_id_count: USERS,
+        outside: Outside::default(),
+    }
 }
 
 /// A modest sandbox.
