@@ -135,6 +135,7 @@ pub async fn start(
 
     let (end_sender, end) = oneshot::channel();
     let state = Arc::new(Mutex::new(State::new(end_sender)));
+    let ways = sandbox.take_ways();
     let sandbox = Arc::new(sandbox);
     let log = Log::new(output, Arc::clone(&options.clock), function);
     log.init_start(function, phase);
@@ -147,7 +148,7 @@ pub async fn start(
     };
     let connector = match options.network {
         Network::Host => Connector::Host,
-        Network::Isolated => Connector::Sandbox(Arc::downgrade(&sandbox)),
+        Network::Isolated | Network::Nat => Connector::Sandbox(Arc::downgrade(&sandbox)),
     };
     let guest = Guest {
         shared: Arc::new(shared),
@@ -155,7 +156,7 @@ pub async fn start(
         connector,
         last_peak: Arc::clone(&last_peak),
     };
-    let driver = outside::serve_during(sandbox.take_ways(), &options.outside, guest.drive(listener, exit))
+    let driver = outside::serve_during(ways, &options.outside, guest.drive(listener, exit))
         .map_err(wire("serve the network"))?;
     let environment = Environment {
         id,
