@@ -15,6 +15,10 @@ const { Invocation } = require('./firelet_runtime/invocation.cjs');
 const API = '/2018-06-01/runtime';
 // Has an outcome answered with the next event.
 const NEXT = 'Firelet-Runtime-Next: 1\r\n';
+// An answer in pieces; its trailers say whether it is whole.
+const STREAM_HEADERS =
+  'Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n' +
+  'Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n';
 const EXIT_UNCAUGHT_EXCEPTION = 129;
 const EXIT_UNHANDLED_REJECTION = 128;
 const EXIT_UNSETTLED_IMPORT = 13;
@@ -38,6 +42,8 @@ class Runtime {
     this.handler = undefined;
     this.invocation = undefined;
     this.isReporting = false;
+    // The answer of the current invocation while it is sent in pieces.
+    this.stream = undefined;
     this.exitStatus = undefined;
     this.onEmptyEventLoop = () => process.exit(EXIT_UNSETTLED_IMPORT);
   }
@@ -56,6 +62,10 @@ class Runtime {
 
   receive(status, headers, body) {
     if (this.exitStatus !== undefined) process.exit(this.exitStatus);
+    if (this.stream !== undefined) {
+      this.finishStream(status);
+      return;
+    }
     if (status !== 200) {
       this.survive(status);
       return;
@@ -75,8 +85,36 @@ class Runtime {
       console.error(`LAMBDA_RUNTIME Failed to get next invocation. Http response code: ${status}.`);
       process.exit(1);
     }
-    console.error(`LAMBDA_RUNTIME Failed to post handler response. Http response code: ${status}.`);
+    this.logRefusal(status);
     this.isReporting = false;
+    this.connection.send(this.nextRequest);
+  }
+
+  logRefusal(status) {
+    console.error(`LAMBDA_RUNTIME Failed to post handler response. Http response code: ${status}.`);
+  }
+
+  // Sends the head of an answer that comes in pieces, in front of the first of them. Answers the parts to send.
+  startStream(invocation, stream, contentType) {
+    this.stream = stream;
+    const head = `POST ${API}/invocation/${invocation.requestId}/response${this.postMiddle}${contentType}\r\n`;
+    return [head + STREAM_HEADERS];
+  }
+
+  // The Runtime API has answered a whole stream.
+  finishStream(status) {
+    const { stream } = this;
+    if (status !== 202) this.logRefusal(status);
+    this.stream = undefined;
+    this.invocation = undefined;
+    this.connection.release();
+    stream.answered();
+  }
+
+  // Asks for the next invocation.
+  next() {
+    this.onEmptyEventLoop = undefined;
+    this.connection.hold();
     this.connection.send(this.nextRequest);
   }
 
@@ -110,6 +148,12 @@ class Runtime {
     }
     errors().logError(title, error);
     if (this.invocation === undefined) process.exit(exitStatus);
+    if (this.stream !== undefined) {
+      this.exitStatus = exitStatus;
+      this.onEmptyEventLoop = undefined;
+      this.stream.breakOff(error);
+      return;
+    }
     const { body, headers } = errors().payload(error);
     this.exitAfter(exitStatus, `invocation/${this.invocation.requestId}/error`, body, headers);
   }

@@ -11,10 +11,11 @@ import threading
 class Post:
     """A request of the guest with a body."""
 
-    def __init__(self, path, headers, body):
+    def __init__(self, path, headers, body, trailers=None):
         self.path = path
         self.headers = headers
         self.body = body
+        self.trailers = trailers
 
     @property
     def asks_for_next(self):
@@ -28,6 +29,8 @@ class FakeRuntimeApi:
         self.style = style
         self.post_status = post_status
         self.posts = queue.Queue()
+        # The chunks of bodies that come in pieces, as they come.
+        self.chunks = queue.Queue()
         self.next_asked = threading.Semaphore(0)
         self._invocations = queue.Queue()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -61,29 +64,19 @@ class FakeRuntimeApi:
                 pass
 
     def _answer_all(self, connection):
-        pending = b""
+        reader = connection.makefile("rb")
         while True:
-            while b"\r\n\r\n" not in pending:
-                chunk = connection.recv(1 << 20)
-                if not chunk:
-                    return
-                pending += chunk
-            head, _, pending = pending.partition(b"\r\n\r\n")
-            first, *lines = head.decode("latin-1").split("\r\n")
+            first, headers = _read_head(reader)
+            if not first:
+                return
             method, path, _ = first.split(" ")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-            length = int(headers.get("content-length", 0))
-            chunks, present = [pending], len(pending)
-            while present < length:
-                chunk = connection.recv(1 << 20)
-                if not chunk:
-                    return
-                chunks.append(chunk)
-                present += len(chunk)
-            pending = b"".join(chunks)
-            body, pending = pending[:length], pending[length:]
+            trailers = None
+            if headers.get("transfer-encoding") == "chunked":
+                body, trailers = self._read_chunks(reader)
+            else:
+                body = reader.read(int(headers.get("content-length", 0)))
             if method == "POST":
-                post = Post(path, headers, body)
+                post = Post(path, headers, body, trailers)
                 is_answered = self.post_status != 202 or not post.asks_for_next
                 if is_answered:
                     self._answer(
@@ -97,6 +90,14 @@ class FakeRuntimeApi:
             if invocation is None:
                 return
             self._answer(connection, 200, "OK", invocation[1], invocation[0])
+
+    def _read_chunks(self, reader):
+        chunks = []
+        while size := int(reader.readline(), 16):
+            chunks.append(reader.read(size))
+            assert reader.readline() == b"\r\n"
+            self.chunks.put(chunks[-1])
+        return b"".join(chunks), _read_fields(reader)
 
     def _answer(self, connection, status, reason, headers, body):
         head = ["HTTP/1.1 {} {}".format(status, reason)]
@@ -117,3 +118,13 @@ class FakeRuntimeApi:
                 connection.sendall(message[start : start + 7])
         else:
             connection.sendall(message)
+
+
+def _read_head(reader):
+    return reader.readline().decode("latin-1").rstrip("\r\n"), _read_fields(reader)
+
+
+def _read_fields(reader):
+    """Header lines up to an empty one, by lower-case names."""
+    lines = iter(lambda: reader.readline().decode("latin-1").rstrip("\r\n"), "")
+    return {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}

@@ -1,8 +1,10 @@
 """The Node.js bootstrap, driven as a real process."""
 
+import base64
 import json
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -153,9 +155,26 @@ class Streaming(unittest.TestCase):
         with guest("exports.handler = awslambda.streamifyResponse(" + body + ");") as function:
             return function.invoke({"a": 1})
 
-    def test_collected_until_the_end(self):
+    def test_pieces_leave_as_they_are_written(self):
+        source = "exports.handler = awslambda.streamifyResponse(async (e, s) => { s.write('a'); await new Promise((r) => process.once('SIGUSR2', r)); s.end('b'); setInterval(() => {}, 1000).unref(); });"
+        keep = "const alive = setInterval(() => {}, 1000); process.once('SIGUSR2', () => clearInterval(alive));"
+        with guest(keep + source) as function:
+            function.send({})
+            self.assertEqual(function.api.chunks.get(timeout=20), b"a")
+            self.assertTrue(function.api.posts.empty())
+            function.process.send_signal(signal.SIGUSR2)
+            post = function.post()
+            self.assertEqual((post.body, post.trailers), (b"ab", {}))
+
+    def test_headers(self):
         post = self.invoke("async (e, s) => { s.setContentType('text/plain'); s.write('a'); s.write({b: 1}); s.end('c'); }")
+        self.assertEqual(post.path, "/2018-06-01/runtime/invocation/{}/response".format(REQUEST_ID))
         self.assertEqual((post.body, post.headers["content-type"]), (b'a{"b":1}c', "text/plain"))
+        self.assertEqual(post.headers["lambda-runtime-function-response-mode"], "streaming")
+        self.assertEqual(
+            post.headers["trailer"], "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
+        )
+        self.assertFalse(post.asks_for_next)
 
     def test_http_prelude(self):
         post = self.invoke("async (e, s) => { s = awslambda.HttpResponseStream.from(s, {statusCode: 201}); s.write('x'); s.end(); }")
@@ -164,22 +183,89 @@ class Streaming(unittest.TestCase):
 
     def test_pipeline(self):
         post = self.invoke(
-            "async (e, s) => require('stream/promises').pipeline(require('stream').Readable.from(['a', 'b']), s)"
+            "async (e, s) => require('stream/promises').pipeline(require('stream').Readable.from(['a', '', 'b']), s)"
         )
         self.assertEqual(post.body, b"ab")
+
+    def test_nothing_written(self):
+        post = self.invoke("async (e, s) => { s.end(); }")
+        self.assertEqual((post.body, post.trailers), (b"", {}))
+        self.assertEqual(post.headers["content-type"], "application/octet-stream")
+
+    def test_large_responses(self):
+        source = """
+        const { once } = require('events');
+        exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+          for (let i = 0; i < 512; i += 1) if (!stream.write(Buffer.alloc(65536, i))) await once(stream, 'drain');
+          stream.end();
+        });"""
+        with guest(source) as function:
+            for _ in range(2):
+                body = function.invoke({}).body
+                self.assertEqual(body, b"".join(bytes([i % 256]) * 65536 for i in range(512)))
 
     def test_end_after_the_handler_has_returned(self):
         self.assertEqual(self.invoke("async (e, s) => { setTimeout(() => s.end('late'), 20); }").body, b"late")
 
+    def test_invocations_follow_one_another_on_one_connection(self):
+        source = "let n = 0; exports.handler = awslambda.streamifyResponse(async (e, s) => { n += 1; s.end(`${n}`); if (e.fail) throw new Error('no'); });"
+        with guest(source) as function:
+            self.assertEqual([function.invoke({"fail": n == 2}).body for n in range(4)], [b"1", b"2", b"3", b"4"])
+            self.assertEqual(function.api.connections, 1)
+
+    @needs_callbacks
+    def test_the_next_invocation_waits_for_an_empty_event_loop(self):
+        source = "let late = 0; exports.handler = awslambda.streamifyResponse(async (e, s, c) => { c.callbackWaitsForEmptyEventLoop = e.waits; setTimeout(() => { late += 1; }, 100); s.end(`${late}`); });"
+        for waits, bodies in ((True, [b"0", b"1"]), (False, [b"0", b"0"])):
+            with guest(source) as function:
+                self.assertEqual([function.invoke({"waits": waits}).body for _ in range(2)], bodies)
+
+    def check_error(self, body, error_type, message, sent):
+        post = self.invoke(body)
+        self.assertTrue(post.path.endswith("/response"))
+        self.assertEqual(post.body, sent)
+        self.assertEqual(post.trailers["lambda-runtime-function-error-type"], error_type)
+        error = json.loads(base64.b64decode(post.trailers["lambda-runtime-function-error-body"]))
+        self.assertEqual(list(error), ["errorType", "errorMessage", "trace"])
+        self.assertEqual((error["errorType"], error["errorMessage"]), (error_type, message))
+        return error
+
     def test_errors(self):
-        for body, message in (
-            ("async (e, s) => { s.write('a'); throw new TypeError('no'); }", "no"),
-            ("async (e, s) => { s.write('a'); }", "Response stream is not finished."),
-            ("(e, s) => { s.end(); }", "Streaming does not support non-async handlers."),
+        pipeline = "require('stream/promises').pipeline"
+        for body, error_type, message, sent in (
+            ("async (e, s) => { s.write('a'); throw new TypeError('no'); }", "TypeError", "no", b"a"),
+            ("async (e, s) => { throw new TypeError('no'); }", "TypeError", "no", b""),
+            ("async (e, s) => { s.end('a'); throw new TypeError('no'); }", "TypeError", "no", b"a"),
+            ("async (e, s) => { s.write('a'); }", "string", "Response stream is not finished.", b"a"),
+            ("async (e, s) => { s.write('a'); s.destroy(); }", "string", "Response stream is not finished.", b"a"),
+            ("(e, s) => { s.write('a'); }", "string", "Streaming does not support non-async handlers.", b"a"),
+            (
+                "async (e, s) => " + pipeline + "(async function* () { yield 'a'; throw new TypeError('no'); }, s)",
+                "TypeError", "no", b"a",
+            ),
         ):
-            post = self.invoke(body)
-            self.assertTrue(post.path.endswith("/error"))
-            self.assertEqual(json.loads(post.body)["errorMessage"], message)
+            with self.subTest(body):
+                self.check_error(body, error_type, message, sent)
+
+    def test_long_errors_fit_into_trailers(self):
+        error = self.check_error(
+            "async (e, s) => { s.end('a'); throw new Error('x'.repeat(1 << 20)); }", "Error", "x" * 4096, b"a"
+        )
+        self.assertEqual(error["trace"], [])
+
+    @needs_callbacks
+    def test_an_uncaught_exception_breaks_off_and_ends_the_process(self):
+        source = "exports.handler = awslambda.streamifyResponse(async (e, s) => { s.write('a'); setTimeout(() => { throw new RangeError('late'); }, 10); });"
+        with guest(source) as function:
+            post = function.invoke({})
+            self.assertEqual(post.trailers["lambda-runtime-function-error-type"], "RangeError")
+            self.assertEqual((post.body, function.exit_status()), (b"a", 129))
+
+    def test_a_refused_response_is_logged_and_survived(self):
+        with guest("exports.handler = awslambda.streamifyResponse(async (e, s) => { s.end('a'); });", post_status=413) as function:
+            for _ in range(2):
+                function.invoke({})
+            self.assertRegex(function.finish(), "Failed to post handler response. Http response code: 413")
 
 
 class InitErrors(unittest.TestCase):

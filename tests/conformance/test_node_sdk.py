@@ -33,4 +33,4 @@ def test_a_function_lives_its_life(server, tmp_path):
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "# pass 4" in ended.stdout
+    assert "# pass 5" in ended.stdout

@@ -282,6 +282,76 @@ def test_a_stream_that_a_stopping_server_cuts_off_does_not_look_whole(make_serve
             next(events)
 
 
+def node(world, body, **settings):
+    """A function whose streaming handler does `body` with `event`, `stream` and `context`."""
+    source = f"export const handler = awslambda.streamifyResponse(async (event, stream, context) => {{ {body} }});\n"
+    return world.deploy(packages.node("import { pipeline } from 'node:stream/promises';\n" + source), runtime="nodejs20.x", **settings)
+
+
+def test_node_writes_reach_the_caller_one_by_one(world):
+    body = "stream.setContentType('text/plain'); stream.write('first'); await fetch(event.address); stream.end('second');"
+    name = node(world, body, MemorySize=256)
+    for _ in range(2):
+        with streams.gate() as (address, opened, asked):
+            answer = world.stream(name, {"address": address})
+            assert content_type(answer) == "text/plain"
+            events = iter(answer["EventStream"])
+            assert next(events) == {"PayloadChunk": {"Payload": b"first"}}
+            wait_for(asked.is_set, "the function waits")
+            opened.set()
+            assert list(events) == [{"PayloadChunk": {"Payload": b"second"}}, {"InvokeComplete": {}}]
+
+
+def test_node_answers_with_an_http_prelude(world):
+    name = node(
+        world,
+        "const metadata = { statusCode: 418, headers: { 'x-a': 'b' }, cookies: ['c=d'] };"
+        "const http = awslambda.HttpResponseStream.from(stream, metadata); http.write('tea'); http.end();",
+    )
+    answer = world.stream(name)
+    assert content_type(answer) == "application/vnd.awslambda.http-integration-response"
+    prelude, _, body = read(answer).body.partition(bytes(8))
+    assert json.loads(prelude) == {"statusCode": 418, "headers": {"x-a": "b"}, "cookies": ["c=d"]}
+    assert body == b"tea"
+
+
+def test_node_errors_after_the_first_byte_end_the_stream(world):
+    name = node(world, "stream.write('some'); throw new RangeError('too far');")
+    streamed = run(world, name, payload={})
+    assert (streamed.body, streamed.end["ErrorCode"]) == (b"some", "RangeError")
+    assert json.loads(streamed.end["ErrorDetails"])["errorMessage"] == "too far"
+    answer = world.invoke(name)
+    assert (answer.error, answer.payload["errorType"]) == ("Unhandled", "RangeError")
+
+
+def test_node_pipelines_wait_for_the_caller(server, world):
+    body = "await pipeline(async function* () { for (let i = 0; i < 512; i += 1) { console.log('piece', i); yield Buffer.alloc(65536, 'x'); } }, stream);"
+    name = node(world, body, MemorySize=256)
+    caller = Caller(server, name)
+    caller.response.read1(1)
+    # What fits between function and caller is written, and no more.
+    written = lambda: log(server, name).count("piece")
+    wait_for(lambda: written() > 1, "the function writes")
+    held = settled(written)
+    assert held < 512, "the function waits"
+    rest = caller.response.read()
+    assert rest.count(b"x") >= 512 * 65536 - 1 and rest[-6:-4] == b"{}"
+    assert len(re.findall(r"piece \d+", log(server, name))) == 512
+    caller.close()
+
+
+def settled(value):
+    """What `value` gives once it gives the same for a while."""
+    seen = []
+
+    def is_settled():
+        seen.append(value())
+        return len(seen) > 30 and len(set(seen[-30:])) == 1
+
+    wait_for(is_settled, "it stays the same")
+    return seen[-1]
+
+
 def test_what_is_refused_is_refused_before_any_event(world, told):
     call = world.client.invoke_with_response_stream
     error = refusal(call, FunctionName="missing")

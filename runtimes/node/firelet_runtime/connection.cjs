@@ -40,6 +40,15 @@ class Connection {
     this.socket.unref();
   }
 
+  // Sends parts in one write; `done` is called when all have left the process. They are text in one byte a character, or bytes.
+  sendParts(parts, done) {
+    const socket = this.socket;
+    socket.cork();
+    for (const part of parts.slice(0, -1)) socket.write(part, 'latin1');
+    socket.write(parts[parts.length - 1], 'latin1', done);
+    socket.uncork();
+  }
+
   // Sends both in one write, and without a copy when they are large. `body` is text or bytes.
   send(head, body = '') {
     const socket = this.socket;

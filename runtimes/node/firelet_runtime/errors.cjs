@@ -6,6 +6,8 @@ const { types } = require('util');
 const { isJsonFormat } = require('./console.cjs');
 
 const MAX_XRAY_CAUSE = 64 * 1024;
+// Characters of an error's description in trailers, which have a limit as headers do.
+const MAX_TRAILER_BODY = 32 * 1024;
 
 class RuntimeError extends Error {}
 
@@ -56,6 +58,16 @@ function payload(error) {
     type: description.errorType,
     headers: typeHeader(description.errorType) + xrayHeader(error, description),
   };
+}
+
+// Answers what ends an answer in pieces that is not whole.
+function trailers(error) {
+  const description = describe(error);
+  const body = JSON.stringify(description);
+  const short = { ...description, errorMessage: String(description.errorMessage).slice(0, MAX_TRAILER_BODY / 8), trace: [] };
+  const text = body.length > MAX_TRAILER_BODY ? JSON.stringify(short) : body;
+  const encoded = Buffer.from(text).toString('base64');
+  return `${typeHeader(description.errorType)}Lambda-Runtime-Function-Error-Body: ${encoded}\r\n`;
 }
 
 function typeHeader(type) {
@@ -116,5 +128,6 @@ module.exports = {
   UserCodeSyntaxError: defineError('UserCodeSyntaxError'),
   logError,
   payload,
+  trailers,
   typeHeader,
 };

@@ -30,6 +30,21 @@ test("a function is created, awaited and invoked", async () => {
   assert.match(Buffer.from(answer.LogResult, "base64").toString(), /^START RequestId: .*\n[^]*REPORT RequestId: /);
 });
 
+test("an answer is read as a stream", async () => {
+  const answer = await client.send(
+    new sdk.InvokeWithResponseStreamCommand({ FunctionName, Payload: JSON.stringify({ a: 1 }), LogType: "Tail" }),
+  );
+  const pieces = [];
+  let end;
+  for await (const event of answer.EventStream) {
+    if (event.PayloadChunk) pieces.push(event.PayloadChunk.Payload);
+    else end = event.InvokeComplete;
+  }
+  assert.deepEqual(JSON.parse(Buffer.concat(pieces).toString()), { a: 1, from: FunctionName });
+  assert.equal(end.ErrorCode, undefined);
+  assert.match(Buffer.from(end.LogResult, "base64").toString(), /REPORT RequestId: /);
+});
+
 test("waiters see updates and versions come into effect", async () => {
   await sdk.waitUntilFunctionExists(waiting, { FunctionName });
   await sdk.waitUntilFunctionActive(waiting, { FunctionName });
