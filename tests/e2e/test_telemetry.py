@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from support import telemetry
+from support import raw, telemetry
 from support.server import run_firelet
 from support.telemetry import records
 from support.world import World
@@ -56,7 +56,11 @@ def test_the_life_of_an_environment_is_told_in_order(world):
     assert line == "printed None\n"
     metrics = runtime.pop("metrics")
     assert metrics["durationMs"] > 0 and metrics["producedBytes"] == len(first.body)
-    assert runtime.pop("requestId") == first.request_id and runtime.pop("status") == "success"
+    spans = runtime.pop("spans")
+    assert [span["name"] for span in spans] == ["responseLatency", "responseDuration", "runtimeOverhead"]
+    assert all(TIME.fullmatch(span["start"]) and span["durationMs"] >= 0 for span in spans)
+    assert sum(span["durationMs"] for span in spans) <= metrics["durationMs"] + 0.01
+    assert runtime == {"requestId": first.request_id, "status": "success"}
     metrics = invocation.pop("metrics")
     assert set(metrics) == {"durationMs", "billedDurationMs", "memorySizeMB", "maxMemoryUsedMB", "initDurationMs"}
     assert invocation == {"requestId": first.request_id, "status": "success"}
@@ -292,3 +296,41 @@ def test_telemetry_comes_with_the_network_of_the_host_too(make_server):
     world = World(make_server("--network", "host").start())
     events = world.invoke(world.deploy(telemetry.listening(COLLECT))).payload
     assert types(events)[:2] == ["platform.initStart", "platform.telemetrySubscription"]
+
+
+def test_a_traced_invocation_is_told_with_its_trace(world):
+    name = world.deploy(telemetry.listening(COLLECT))
+    root = "Root=1-62e900b2-710d76f009d6e7785905449a"
+    path = f"/2015-03-31/functions/{name}/invocations"
+    raw.request(world.server, "POST", path, b"{}", {"X-Amzn-Trace-Id": f"{root};Sampled=1"})
+    events = world.invoke(name, {"count": 2}).payload
+    for kind in ("platform.start", "platform.runtimeDone", "platform.report"):
+        tracing = records(events, kind)[0]["tracing"]
+        assert tracing["type"] == "X-Amzn-Trace-Id"
+        assert tracing["value"].startswith(root) and "Sampled=1" in tracing["value"]
+
+
+def test_an_extension_may_wait_for_the_end_of_the_runtime_before_it_goes_on(world):
+    source = """
+listener = register("listener")
+subscribe(listener, destination=to(listen()))
+settle(listener)
+waiting = register("waiting", "INVOKE")
+
+def wait():
+    done = 0
+    while next_event(waiting)[0] == 200:
+        done += 1
+        collect("platform.runtimeDone", done)
+
+threading.Thread(target=wait, daemon=True).start()
+
+def handler(event, context):
+    collect("platform.report", event.get("reports", 0))
+    return [event["record"] for event in events("platform.report")]
+"""
+    name = world.deploy(telemetry.written(source))
+    world.invoke(name)
+    report = world.invoke(name, {"reports": 1}).payload[0]
+    assert [span["name"] for span in report["spans"]] == ["extensionOverhead"]
+    assert report["status"] == "success" and report["metrics"]["durationMs"] < 5_000

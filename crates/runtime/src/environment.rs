@@ -28,7 +28,7 @@ use crate::bootstrap::Bootstraps;
 use crate::catalogue::Interpreter;
 use crate::failure::Failure;
 use crate::outside::Outside;
-use crate::platform_log::event::Status;
+use crate::platform_log::event::{Status, Tracing};
 use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
 use crate::state::{Awaited, Completion, Ending, Invocation, KILLED, News, State, Undelivered};
@@ -273,7 +273,8 @@ impl Environment {
             Some(News::Ended(why)) => finished.end(why),
         }
         finished.total = finished.total.min(self.timeout);
-        Some(self.log.report(finished, self.peak_memory_bytes()))
+        let runtime = |status| self.state.lock().finish_timeline(status, Instant::now());
+        Some(self.log.report(finished, self.peak_memory_bytes(), runtime))
     }
 
     /// Hands `invocation` to the function, which has its whole timeout from now.
@@ -286,7 +287,9 @@ impl Environment {
             return Err(Undelivered);
         }
         let request = invocation.request_id;
-        self.log.start(request);
+        let is_heard = self.log.output.is_heard();
+        let tracing = invocation.trace_id.as_deref().filter(|_| is_heard).and_then(Tracing::of);
+        self.log.start(request, tracing.clone());
         let wants_log_tail = invocation.wants_log_tail;
         let spent = std::mem::take(&mut *self.spent.lock());
         let now = Instant::now();
@@ -300,7 +303,12 @@ impl Environment {
                 }
                 self.log.output.telemetry().set_frozen(false);
             }
-            self.state.lock().invoke(invocation)?
+            let mut state = self.state.lock();
+            let awaited = state.invoke(invocation)?;
+            if is_heard {
+                state.measure(self.log.timeline(request, tracing.clone(), now));
+            }
+            awaited
         };
         let left = self.timeout.saturating_sub(spent);
         let clock = Box::pin(tokio::time::sleep(left.min(SHORT)));
@@ -314,6 +322,7 @@ impl Environment {
             clock,
             deadline,
             wants_log_tail,
+            tracing,
         })
     }
 }
@@ -330,6 +339,8 @@ pub struct Running {
     clock: Pin<Box<Sleep>>,
     deadline: tokio::time::Instant,
     wants_log_tail: bool,
+    /// How it is traced, where somebody hears of it.
+    tracing: Option<Tracing>,
 }
 
 impl Running {
@@ -375,13 +386,13 @@ impl Running {
             }
         };
         let init = environment.init.lock().take();
-        let produced_bytes = result.as_ref().map_or(0, |answer| answer.produced_bytes);
+        let tracing = self.tracing.take();
         let finished =
-            Finished { init, produced_bytes, ..Finished::new(self.request, self.started, duration, status) };
+            Finished { init, tracing, ..Finished::new(self.request, self.started, duration, status) };
         *environment.finished.lock() = Some(finished);
         let log_tail = if self.wants_log_tail { environment.report(None) } else { None };
         match result {
-            Ok(Answer { content_type, payload, .. }) => {
+            Ok(Answer { content_type, payload }) => {
                 Outcome { payload, content_type, error_type: None, log_tail, duration }
             }
             Err(Failure { error_type, payload }) => {
@@ -397,7 +408,6 @@ struct Answer {
     content_type: Option<String>,
     /// Nothing, where it came in pieces.
     payload: Bytes,
-    produced_bytes: u64,
 }
 
 /// What the caller reads, and what REPORT says. An error that the function's own code raised is a successful
@@ -405,11 +415,10 @@ struct Answer {
 fn judge(request: RequestId, completion: Completion) -> (Result<Answer, Failure>, Status) {
     match completion {
         Completion::Response { content_type, payload } => {
-            let produced_bytes = payload.len() as u64;
-            (Ok(Answer { content_type, payload, produced_bytes }), Status::Success)
+            (Ok(Answer { content_type, payload }), Status::Success)
         }
-        Completion::Streamed { produced_bytes } => {
-            (Ok(Answer { content_type: None, payload: Bytes::new(), produced_bytes }), Status::Success)
+        Completion::Streamed { .. } => {
+            (Ok(Answer { content_type: None, payload: Bytes::new() }), Status::Success)
         }
         Completion::Error { error_type, payload } => (Err(Failure { error_type, payload }), Status::Success),
         Completion::Failed(failure) => {

@@ -100,7 +100,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     if let Some(path) = path.strip_prefix(runtime_api::PREFIX) {
-        return runtime_api::answer(&shared.state, path, &parts, body).await;
+        return runtime_api::answer(shared, path, &parts, body).await;
     }
     if let Some(path) = path.strip_prefix(extensions_api::PREFIX) {
         return extensions_api::answer(shared, path, &parts, body).await;

@@ -21,6 +21,7 @@ mod state;
 mod stream;
 mod telemetry;
 mod telemetry_api;
+mod timeline;
 mod variables;
 
 pub use bootstrap::Bootstraps;

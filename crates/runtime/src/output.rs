@@ -16,12 +16,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use firelet_telemetry::LogStream;
 use firelet_types::{Clock, limits};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 
 use crate::platform_log::Format;
-use crate::platform_log::event::Event;
+use crate::platform_log::event::{Event, RuntimeDone};
 use crate::telemetry::{Stream, Telemetry};
 
 /// Bytes after which a line is cut: the size of one CloudWatch Logs event.
@@ -58,6 +58,8 @@ pub(crate) struct Output {
     collector: Mutex<Collector>,
     stream: LogStream,
     telemetry: Arc<Telemetry>,
+    /// Whether the log has all events, as one in JSON has.
+    has_events: bool,
 }
 
 impl Output {
@@ -69,6 +71,7 @@ impl Output {
     /// The log of a guest that could not be started: the platform's lines only.
     pub(crate) fn without_guest(log: Destination) -> Self {
         let (stream, telemetry) = (log.stream.clone(), Arc::clone(&log.telemetry));
+        let has_events = log.format != Format::Text;
         let collector = Collector { log, line: BytesMut::new(), tail: Tail::default() };
         Self {
             pipe: None,
@@ -78,6 +81,7 @@ impl Output {
             collector: Mutex::new(collector),
             stream,
             telemetry,
+            has_events,
         }
     }
 
@@ -180,13 +184,27 @@ impl Output {
         collector.tell(&[event]);
     }
 
-    /// Ends an invocation and gives the last of its log.
-    pub(crate) fn end(&self, events: &[Event]) -> Bytes {
+    /// Ends an invocation and gives the last of its log. `events` is called when nobody else tells of any.
+    pub(crate) fn end(&self, events: impl FnOnce() -> Vec<Event>) -> Bytes {
+        self.after_output(events).tail.bytes()
+    }
+
+    /// Tells of the runtime's part in an invocation, unless somebody else has. `event` is called when nobody else tells of any.
+    pub(crate) fn runtime_done(&self, event: impl FnOnce() -> Option<RuntimeDone>) {
+        drop(self.after_output(|| event().map(Event::RuntimeDone).into_iter().collect()));
+    }
+
+    fn after_output(&self, events: impl FnOnce() -> Vec<Event>) -> MutexGuard<'_, Collector> {
         self.read_available();
         let mut collector = self.collector.lock();
         collector.end_line();
-        collector.tell(events);
-        collector.tail.bytes()
+        collector.tell(&events());
+        collector
+    }
+
+    /// Whether anybody hears of the parts of an invocation.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.has_events || self.telemetry.is_listening()
     }
 }
 

@@ -23,6 +23,8 @@ use tokio::sync::oneshot;
 
 use crate::answer::{Answer, accepted, error, json, not_found, pass_over, too_large, truncated};
 use crate::failure::{Failure, recorded_error_type};
+use crate::guest_api::Shared;
+use crate::platform_log::event::Status;
 use crate::state::{Completion, Invocation, Refusal, State};
 use crate::stream::{Over, Writer};
 
@@ -43,16 +45,17 @@ const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-
 const NEXT: HeaderName = HeaderName::from_static("firelet-runtime-next");
 
 /// Answers a request for `path`, which follows [`PREFIX`].
-pub(crate) async fn answer(state: &Mutex<State>, path: &str, parts: &Parts, body: Incoming) -> Answer {
+pub(crate) async fn answer(shared: &Shared, path: &str, parts: &Parts, body: Incoming) -> Answer {
+    let state = &*shared.state;
     match (&parts.method, path.split('/').collect::<Vec<_>>().as_slice()) {
-        (&Method::GET, ["invocation", "next"]) => next(state).await,
+        (&Method::GET, ["invocation", "next"]) => next(shared).await,
         (&Method::POST, ["invocation", id, "response"]) => {
             let answer = respond(state, id, &parts.headers, body).await;
-            next_after(answer, state, &parts.headers).await
+            next_after(answer, shared, &parts.headers).await
         }
         (&Method::POST, ["invocation", id, "error"]) => {
             let answer = fail(state, id, &parts.headers, body).await;
-            next_after(answer, state, &parts.headers).await
+            next_after(answer, shared, &parts.headers).await
         }
         (&Method::POST, ["init", "error"]) => fail_init(state, &parts.headers, body).await,
         _ => not_found(),
@@ -60,19 +63,26 @@ pub(crate) async fn answer(state: &Mutex<State>, path: &str, parts: &Parts, body
 }
 
 /// The answer to an outcome: the next event, if that is what the runtime wants and the outcome was taken.
-async fn next_after(answer: Answer, state: &Mutex<State>, headers: &HeaderMap) -> Answer {
+async fn next_after(answer: Answer, shared: &Shared, headers: &HeaderMap) -> Answer {
     // Whoever waits for the outcome comes before the runtime.
     tokio::task::yield_now().await;
     if answer.status() == StatusCode::ACCEPTED && headers.contains_key(NEXT) {
-        next(state).await
+        next(shared).await
     } else {
         answer
     }
 }
 
-async fn next(state: &Mutex<State>) -> Answer {
+async fn next(shared: &Shared) -> Answer {
     let (poller, polled) = oneshot::channel();
-    let accepted = state.lock().next(poller, Instant::now);
+    let (accepted, is_heard) = {
+        let mut state = shared.state.lock();
+        (state.next(poller, Instant::now), state.has_timeline())
+    };
+    if is_heard && accepted.is_ok() {
+        // Extensions may wait for this before they ask for their next event.
+        shared.output.runtime_done(|| shared.state.lock().finish_timeline(Status::Success, Instant::now()));
+    }
     match accepted {
         Ok(Some(due)) => due.call(),
         Ok(None) => {}
@@ -115,6 +125,7 @@ async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, mut body: 
         Ok(reading) => reading,
         Err(refusal) => return refused(&refusal),
     };
+    state.lock().response_begins(Instant::now);
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let writer = match headers.get(RESPONSE_MODE).map(HeaderValue::as_bytes) {
         None => None,
@@ -218,7 +229,7 @@ fn complete(
     to: &'static str,
     answer: Answer,
 ) -> Answer {
-    match state.lock().complete(id, completion, to) {
+    match state.lock().complete(id, completion, to, Instant::now) {
         Ok(()) => answer,
         Err(refusal) => refused(&refusal),
     }

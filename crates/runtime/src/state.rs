@@ -14,7 +14,9 @@ use tokio::sync::oneshot;
 use crate::extensions::{self, Extensions};
 use crate::failure::{Crash, ExitReason, Failure, Process};
 use crate::platform_log;
+use crate::platform_log::event::{RuntimeDone, Status};
 use crate::stream::{AnswerStream, Lifeline, Writer, stream};
+use crate::timeline::Timeline;
 
 /// One event on its way to the function.
 #[derive(Debug, Clone)]
@@ -190,22 +192,25 @@ pub(crate) struct State {
     extensions: Extensions,
     /// Whether the body of an answer is being read; one at a time, so that a guest cannot park many in the server.
     is_reading: bool,
+    /// That of the current invocation, or the last, until it is told; none where nobody hears of it.
+    timeline: Option<Timeline>,
 }
 
 impl State {
     /// A runtime that starts; `end` hears how its Init phase ends.
     pub(crate) fn new(end: oneshot::Sender<InitEnd>) -> Self {
-        Self { phase: Phase::Init { end }, extensions: Extensions::default(), is_reading: false }
+        Self {
+            phase: Phase::Init { end },
+            extensions: Extensions::default(),
+            is_reading: false,
+            timeline: None,
+        }
     }
 
     /// The runtime asks for an event. A second poll replaces the first, whose connection may be gone.
     ///
-    /// `now` is asked for if there are extensions to wait for.
-    pub(crate) fn next(
-        &mut self,
-        poller: Poller,
-        now: impl FnOnce() -> Instant,
-    ) -> Result<Option<Due>, Refusal> {
+    /// `now` is asked for if there are extensions to wait for, or somebody hears of it.
+    pub(crate) fn next(&mut self, poller: Poller, now: impl Fn() -> Instant) -> Result<Option<Due>, Refusal> {
         let mut extensions_since = None;
         let waiting = match std::mem::replace(&mut self.phase, REPLACED) {
             Phase::Init { end } => {
@@ -224,6 +229,9 @@ impl State {
         };
         if extensions_since.is_none() && !self.extensions.are_idle() {
             extensions_since = Some(now());
+        }
+        if let Some(timeline) = &mut self.timeline {
+            timeline.ready(now());
         }
         self.phase = Phase::Ready { poller, waiting, extensions_since };
         Ok(self.settle())
@@ -321,6 +329,28 @@ impl State {
         Ok(Awaited { completion, stream })
     }
 
+    /// Takes down from now on what becomes of the invocation that was just handed over.
+    pub(crate) fn measure(&mut self, timeline: Timeline) {
+        self.timeline = Some(timeline);
+    }
+
+    /// Whether [`State::finish_timeline`] may have something to tell.
+    pub(crate) const fn has_timeline(&self) -> bool {
+        self.timeline.is_some()
+    }
+
+    /// What there is to tell of the runtime's part in the last invocation, once; see [`Timeline::finish`].
+    pub(crate) fn finish_timeline(&mut self, status: Status, now: Instant) -> Option<RuntimeDone> {
+        Some(self.timeline.take()?.finish(status, now))
+    }
+
+    /// The runtime begins to send a response to the current invocation. `now` is asked for if somebody hears of it.
+    pub(crate) fn response_begins(&mut self, now: impl FnOnce() -> Instant) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.response_begins(now());
+        }
+    }
+
     /// The runtime answers the current invocation in pieces, which are `content_type`: gives the way to a caller who takes
     /// them. [`State::complete`] must follow.
     pub(crate) fn begin_stream(&mut self, content_type: Option<&str>) -> Option<Writer> {
@@ -377,14 +407,18 @@ impl State {
         }
     }
 
-    /// The runtime answered the current invocation.
+    /// The runtime answered the current invocation. `now` is asked for if somebody hears of it.
     pub(crate) fn complete(
         &mut self,
         request_id: &str,
         completion: Completion,
         to: &'static str,
+        now: impl FnOnce() -> Instant,
     ) -> Result<(), Refusal> {
         self.expects_answer(request_id, to)?;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.answered(&completion, now());
+        }
         let answered = Phase::Answered { ready: None };
         if let Phase::Running { answer, .. } = std::mem::replace(&mut self.phase, answered) {
             // The caller may have given up at the deadline.
@@ -538,7 +572,7 @@ mod tests {
     }
 
     fn respond(state: &mut State, id: &RequestId) -> Result<(), Refusal> {
-        state.complete(&id.to_string(), response(), "InvocationResponse")
+        state.complete(&id.to_string(), response(), "InvocationResponse", Instant::now)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::log::{Finished, Log};
 use super::{Environment, InitializationType, Outcome};
 use crate::failure::{Crash, Failure};
-use crate::platform_log::event::{Extension, Status};
+use crate::platform_log::event::{Extension, RuntimeDone, Status};
 use crate::state::{InitEnd, KILLED};
 
 /// Why the Init phase did not succeed.
@@ -128,11 +128,13 @@ impl InitFailed {
     #[must_use]
     pub fn outcome(self, request: RequestId) -> Outcome {
         let status = self.failure.status();
-        self.log.start(request);
+        self.log.start(request, None);
         let now = Instant::now();
         let started = now.checked_sub(self.duration).unwrap_or(now);
         let finished = Finished::new(request, started, self.duration, status);
-        let log_tail = self.log.report(finished, self.peak_memory_bytes);
+        let duration = self.duration;
+        let runtime = |status| Some(RuntimeDone::without_runtime(request, status, duration));
+        let log_tail = self.log.report(finished, self.peak_memory_bytes, runtime);
         let failure = match self.failure {
             InitFailure::Failed(failure) => failure,
             InitFailure::Crashed(crash) => Failure::crash(request, crash),

@@ -10,9 +10,10 @@ use super::{Function, InitPhase, InitializationType};
 use crate::catalogue::Interpreter;
 use crate::output::Output;
 use crate::platform_log::event::{
-    Event, Extension, InitDone, InitStart, Instance, Report, RuntimeDone, Span, Start, Status,
+    Event, Extension, InitDone, InitStart, Instance, Report, RuntimeDone, Span, Start, Status, Tracing,
 };
 use crate::state::Ending;
+use crate::timeline::Timeline;
 
 /// The log of one environment, and what its reports say besides.
 pub(super) struct Log {
@@ -28,16 +29,14 @@ pub(super) struct Log {
 pub(super) struct Finished {
     pub(super) request: RequestId,
     pub(super) started: Instant,
-    /// Until the answer.
-    pub(super) duration: Duration,
     /// How long extensions worked after the runtime asked for its next event.
     pub(super) extensions: Option<Duration>,
     /// Until the environment was free.
     pub(super) total: Duration,
     pub(super) init: Option<Duration>,
     pub(super) status: Status,
-    /// The size of the response.
-    pub(super) produced_bytes: u64,
+    /// How it is traced, where somebody hears of it.
+    pub(super) tracing: Option<Tracing>,
 }
 
 impl Finished {
@@ -48,16 +47,7 @@ impl Finished {
         duration: Duration,
         status: Status,
     ) -> Self {
-        Self {
-            request,
-            started,
-            duration,
-            extensions: None,
-            total: duration,
-            init: None,
-            status,
-            produced_bytes: 0,
-        }
+        Self { request, started, extensions: None, total: duration, init: None, status, tracing: None }
     }
 
     /// The environment came to its end after the answer. An invocation that had failed before keeps its own reason.
@@ -102,8 +92,8 @@ impl Log {
         self.output.platform(&[Event::InitStart(start)]);
     }
 
-    pub(super) fn start(&self, request: RequestId) {
-        let start = Start { request, version: Arc::clone(&self.version), tracing: None };
+    pub(super) fn start(&self, request: RequestId, tracing: Option<Tracing>) {
+        let start = Start { request, version: Arc::clone(&self.version), tracing };
         self.output.start(Event::Start(start));
     }
 
@@ -120,7 +110,7 @@ impl Log {
         status: Status,
         extensions: Vec<Extension>,
     ) {
-        self.output.end(&self.init_end(duration, phase, status, extensions));
+        self.output.end(|| self.init_end(duration, phase, status, extensions));
     }
 
     /// In the order of AWS's open emulator.
@@ -139,29 +129,33 @@ impl Log {
         events
     }
 
-    /// Writes END and REPORT, and gives the end of the invocation's log.
-    pub(super) fn report(&self, finished: Finished, peak_memory_bytes: u64) -> Bytes {
-        let Finished { request, duration, extensions, total, init, status, produced_bytes, .. } = finished;
+    /// What is taken down of an invocation that begins `now`.
+    pub(super) fn timeline(&self, request: RequestId, tracing: Option<Tracing>, now: Instant) -> Timeline {
+        Timeline::new(request, tracing, now, self.clock.now())
+    }
+
+    /// Writes END and REPORT, and gives the end of the invocation's log. `runtime` gives what there is to tell of the runtime's
+    /// part, if it was not told before.
+    pub(super) fn report(
+        &self,
+        finished: Finished,
+        peak_memory_bytes: u64,
+        runtime: impl FnOnce(Status) -> Option<RuntimeDone>,
+    ) -> Bytes {
+        let Finished { request, extensions, total, init, status, tracing, .. } = finished;
         let spans = extensions.map(|duration| self.overhead(duration)).into_iter().collect();
-        let done = RuntimeDone {
-            request,
-            status: status.clone(),
-            duration,
-            produced_bytes,
-            spans: Vec::new(),
-            tracing: None,
-        };
         let report = Report {
             request,
             duration: total,
             init,
             memory_megabytes: self.memory_megabytes,
             peak_memory_bytes,
-            status,
+            status: status.clone(),
             spans,
-            tracing: None,
+            tracing,
         };
-        self.output.end(&[Event::RuntimeDone(done), Event::Report(report)])
+        let runtime = || runtime(status).map(Event::RuntimeDone);
+        self.output.end(|| runtime().into_iter().chain([Event::Report(report)]).collect())
     }
 
     /// What extensions took that have just asked for their next event.

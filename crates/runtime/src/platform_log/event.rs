@@ -87,6 +87,13 @@ pub(crate) struct Start {
 #[derive(Debug, Clone)]
 pub(crate) struct Tracing(pub(crate) Arc<str>);
 
+impl Tracing {
+    /// Of a value that says so.
+    pub(crate) fn of(value: &str) -> Option<Self> {
+        value.split(';').any(|part| part == "Sampled=1").then(|| Self(value.into()))
+    }
+}
+
 /// A stretch of an invocation.
 #[derive(Debug, Clone)]
 pub(crate) struct Span {
@@ -158,6 +165,13 @@ pub(crate) struct LogsDropped {
     pub(crate) records: u64,
     pub(crate) bytes: u64,
     pub(crate) reason: &'static str,
+}
+
+impl RuntimeDone {
+    /// That of a runtime which never got to the invocation.
+    pub(crate) const fn without_runtime(request: RequestId, status: Status, duration: Duration) -> Self {
+        Self { request, status, duration, produced_bytes: 0, spans: Vec::new(), tracing: None }
+    }
 }
 
 impl Report {
