@@ -552,6 +552,142 @@ for name, arguments in SOCKETS.items():
     PROBES[name] = ("network", opening(*arguments))
 
 
+# --- nat: what a function tries that may connect to the outside ---
+
+
+def first(attempts):
+    """The first of several attempts that works."""
+    for attempt, *arguments in attempts:
+        with contextlib.suppress(OSError):
+            return attempt(*arguments)
+    return None
+
+
+def asks(address, family=socket.AF_INET, source=None):
+    """Whether something answers a datagram."""
+    with socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        if source:
+            client.bind((source, 0))
+        client.sendto(b"question", address)
+        return client.recvfrom(1500)
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+@probe("nat")
+def calls_the_metadata_of_a_cloud(host):
+    return first((connects, (address, host["far_port"]), family_of(address)) for address in host["metadata"])
+
+
+@probe("nat")
+def asks_the_metadata_of_a_cloud(host):
+    return first((asks, (address, host["far_port"]), family_of(address)) for address in host["metadata"])
+
+
+@probe("nat")
+def calls_a_private_network(host):
+    return first((connects, (address, host["far_port"]), family_of(address)) for address in host["private"])
+
+
+@probe("nat")
+def calls_the_host_by_each_of_its_addresses(host):
+    return first((connects, (address, host["echo"]), family_of(address)) for address in host["addresses"])
+
+
+@probe("nat")
+def asks_the_host_by_each_of_its_addresses(host):
+    return first((asks, (address, host["echo"]), family_of(address)) for address in host["addresses"])
+
+
+@probe("nat")
+def calls_the_host_by_addresses_of_version_4_in_version_6(host):
+    forms = ("::ffff:{}", "::{}", "64:ff9b::{}")
+    addresses = [form.format(address) for form in forms for address in host["addresses"] if ":" not in address]
+    return first((connects, (address, host["echo"]), socket.AF_INET6) for address in addresses)
+
+
+@probe("nat")
+def calls_the_host_by_an_address_that_means_none(host):
+    return first((connects, (address, host["echo"]), family_of(address)) for address in ("0.0.0.0", "::", "0.0.0.1"))
+
+
+@probe("nat")
+def calls_the_host_in_a_hurry(host):
+    # The first packet brings data: TCP Fast Open.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+        # A timeout of Python's would make it nonblocking, which is another way to connect.
+        for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            connection.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", 2, 0))
+        connection.sendto(b"question", socket.MSG_FASTOPEN, (host["near"], host["echo"]))
+        return connection.recv(100)
+
+
+@probe("nat")
+def calls_the_host_by_its_address_on_the_link(host):
+    names = dict((name, number) for number, name in socket.if_nameindex())
+    number = names.get(host["link"], 1)
+    return first((connects, (host["link_local"], host["echo"], 0, scope), socket.AF_INET6) for scope in (number, 0))
+
+
+@probe("nat")
+def calls_all_of_a_network_at_once(host):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        client.sendto(b"question", (host["broadcast"], host["far_port"]))
+        return client.recvfrom(1500)
+
+
+@probe("nat")
+def calls_the_name_server_by_another_port(host):
+    return first((attempt, (host["resolver"], host["echo"])) for attempt in (connects, asks))
+
+
+@probe("nat")
+def calls_another_function(host):
+    addresses = ["127.0.0.1", "169.254.76.1", "169.254.78.1", "169.254.78.2", "fd66:6972:656c::1", host["near"]]
+    return first((connects, (address, host["neighbour"]), family_of(address)) for address in addresses)
+
+
+@probe("nat")
+def sends_under_the_name_of_another(host):
+    return asks((host["far"], host["far_port"]), source=host["near"])
+
+
+@probe("nat")
+def calls_under_the_name_of_another(host):
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+        connection.settimeout(2)
+        connection.bind((host["near"], 0))
+        connection.connect((host["far"], host["far_port"]))
+        return connection.getsockname()
+
+
+@probe("nat")
+def calls_a_port_of_the_host_beside_the_one_that_is_allowed(host):
+    return first((connects, (address, host["echo"]), family_of(address)) for address in ("127.0.0.1", "127.0.0.2", "::1"))
+
+
+@probe("nat")
+def changes_an_interface(host):
+    # RTM_NEWLINK: loopback, which is up, shall be up.
+    up, loopback, answer = 1, 1, 36
+    message = struct.pack("=IHHII", 32, 16, 0x5, 1, 0) + struct.pack("=BxHiII", 0, 0, loopback, up, up)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
+        netlink.settimeout(2)
+        netlink.send(message)
+        error = struct.unpack_from("=i", netlink.recv(4096), 16)[0]
+    return answer if error == 0 else None
+
+
+@probe("nat")
+def learns_of_other_interfaces(host):
+    return [name for _, name in socket.if_nameindex() if name != "lo"]
+
+
 # --- credentials ---
 
 

@@ -13,7 +13,7 @@ import tempfile
 import pytest
 
 from attack import probes
-from support import packages
+from support import internet, packages
 from support.server import BINARY, Server, clean_environment
 from support.traces import processes_of
 from support.waiting import wait_for
@@ -141,7 +141,10 @@ def deploy(world):
     )
 
 
-ATTACKS = [name for name, (family, _) in probes.PROBES.items() if family != "layout"]
+ATTACKS = [name for name, (family, _) in probes.PROBES.items() if family not in ("layout", "nat")]
+# With nat there is a way to everywhere, and what goes there is what matters: the probes of that family look whether it does.
+WAYS = {"finds_a_way_to_the_metadata_of_a_cloud", "finds_a_way_to_a_name_server"}
+NAT_ATTACKS = [name for name, (family, _) in probes.PROBES.items() if family in ("network", "nat") and name not in WAYS]
 
 
 @as_root
@@ -173,6 +176,114 @@ def test_outside_it_gets_something(folder, host, probe):
             text=True,
             timeout=120,
         )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) is not None
+
+
+METADATA = ("169.254.171.254", "fd77:ec2::254")
+PRIVATE = ("10.211.77.7", "192.168.211.77", "100.64.211.77")
+# Where a function with nat finds its name server.
+RESOLVER = "169.254.78.1"
+NEIGHBOUR = 7_777
+
+LISTENER = """
+import socket
+
+servers = [socket.create_server(("::", %d), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)]
+
+def handler(event, context):
+    return socket.create_connection(("127.0.0.1", %d), timeout=5).getpeername()
+""" % (NEIGHBOUR, NEIGHBOUR)
+
+
+@pytest.fixture(scope="module")
+def internet_host(host):
+    """What there is to get hold of by network: this machine, and what lies behind it."""
+    internet.needed()
+    net = internet.Internet((*METADATA, *PRIVATE))
+    try:
+        internet.ip("addr", "add", f"{RESOLVER}/32", "dev", net.link)
+        with contextlib.ExitStack() as stack:
+            echo = stack.enter_context(contextlib.closing(internet.Echo("0.0.0.0")))
+            stack.enter_context(contextlib.closing(internet.Echo("::", echo.port)))
+            yield host | {
+                "far": net.far,
+                "far_port": internet.PORT,
+                "near": net.near,
+                "link": net.link,
+                "link_local": link_local(net.link),
+                "broadcast": net.broadcast,
+                "addresses": [net.near, net.near_v6, "127.0.0.1", "::1", host["address"]],
+                "metadata": METADATA,
+                "private": PRIVATE,
+                "resolver": RESOLVER,
+                "echo": echo.port,
+                "neighbour": echo.port,
+            }
+    finally:
+        net.close()
+
+
+def link_local(link):
+    """The address of this end of a link that the kernel has made."""
+
+    def found():
+        for line in pathlib.Path("/proc/net/if_inet6").read_text().splitlines():
+            address, *_, flags, name = line.split()
+            # Not while the kernel still asks whether somebody else has it.
+            if name == link and address.startswith("fe80") and not int(flags, 16) & 0x40:
+                return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(address))
+        return None
+
+    return wait_for(found, "the link has an address of its own")
+
+
+@pytest.fixture(scope="module", params=["root", "ordinary"])
+def translated(request, folder, internet_host):
+    """A server with nat, its hostile function, and another function that listens."""
+    home = folder / f"nat-{request.param}"
+    home.mkdir()
+    home.chmod(0o777)
+    binary = shutil.copy(BINARY, home / "firelet")
+    prefix = NOBODY if request.param == "ordinary" else ()
+    with contextlib.closing(internet.Echo("127.0.0.1")) as allowed:
+        options = ("--network", "nat", "--allow-host", f"127.0.0.1:{allowed.port}")
+        server = Server(home / "data", *options, binary=binary, prefix=prefix).start()
+        world = World(server)
+        neighbour = world.deploy(packages.python(LISTENER))
+        assert world.invoke(neighbour).payload == ["127.0.0.1", NEIGHBOUR]
+        told = internet_host | {"data": str(server.data_directory), "server": server.port, "neighbour": NEIGHBOUR}
+        yield Victim(world, deploy(world), told)
+        server.stop()
+        assert "panicked" not in server.log(), server.log()
+
+
+@as_root
+@pytest.mark.parametrize("probe", NAT_ATTACKS)
+def test_with_nat_it_gets_nothing_either(translated, probe):
+    answer = translated.attack(probe)
+    assert (answer.error, answer.payload) == (None, None), answer.body
+
+
+@as_root
+def test_with_nat_the_attacks_have_a_network(translated):
+    # Without it, getting nothing would prove nothing.
+    host = translated.host | {"addresses": [translated.host["far"]], "echo": translated.host["far_port"]}
+    for probe in ("calls_the_host_by_each_of_its_addresses", "asks_the_host_by_each_of_its_addresses"):
+        assert translated.world.invoke(translated.function, {"probe": probe, "host": host}).payload
+
+
+@as_root
+@pytest.mark.parametrize("probe", [name for name in NAT_ATTACKS if name not in ATTACKS])
+def test_outside_it_gets_something_by_network(internet_host, probe):
+    ran = subprocess.run(
+        [PYTHON, SOURCE, probe, json.dumps(internet_host)],
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) is not None
 

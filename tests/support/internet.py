@@ -22,6 +22,8 @@ class Echo:
         self.stream = socket.create_server((address, port), family=family, backlog=64)
         self.port = self.stream.getsockname()[1]
         self.datagrams = socket.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            self.datagrams.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         self.datagrams.bind((address, self.port))
         for serve in (self.serve_streams, self.serve_datagrams):
             threading.Thread(target=serve, daemon=True).start()
@@ -79,13 +81,16 @@ class Names:
 class Internet:
     """Its end of a link with this machine, and what it answers at."""
 
-    def __init__(self):
+    def __init__(self, further=()):
+        """It has `further` addresses too, which this machine then finds there."""
+        self.further = further
         number = os.getpid() % 60
         self.near, self.far = f"203.0.113.{4 * number + 1}", f"203.0.113.{4 * number + 2}"
         self.near_v6, self.far_v6 = f"2001:db8:{number:x}::1", f"2001:db8:{number:x}::2"
+        self.broadcast = f"203.0.113.{4 * number + 3}"
         self.link = f"firelet{os.getpid() % 100_000}"
         self.process = subprocess.Popen(
-            ["unshare", "--net", sys.executable, __file__, self.far, self.far_v6],
+            ["unshare", "--net", sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={"PATH": os.environ["PATH"]},
@@ -108,10 +113,14 @@ class Internet:
             (("ip",), self.link, (self.near, self.near_v6)),
             (inside, "eth0", (self.far, self.far_v6)),
         ):
-            run(*command, "addr", "add", f"{addresses[0]}/30", "dev", name)
+            run(*command, "addr", "add", f"{addresses[0]}/30", "broadcast", self.broadcast, "dev", name)
             run(*command, "addr", "add", f"{addresses[1]}/64", "dev", name, "nodad")
             run(*command, "link", "set", name, "up")
         run(*inside, "link", "set", "lo", "up")
+        for address in self.further:
+            length = "128" if ":" in address else "32"
+            run(*inside, "addr", "add", f"{address}/{length}", "dev", "eth0", *(["nodad"] if ":" in address else []))
+            ip("route", "add", f"{address}/{length}", "dev", self.link)
 
     def close(self):
         self.process.kill()
@@ -147,7 +156,7 @@ def with_name_server(address, folder):
 def main():
     print("born", flush=True)
     sys.stdin.readline()
-    servers = [Echo(address, PORT) for address in sys.argv[1:]]
+    servers = [Echo(address, PORT) for address in ("0.0.0.0", "::")]
     print("ready", flush=True)
     sys.stdin.read()
     del servers

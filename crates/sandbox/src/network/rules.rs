@@ -4,6 +4,7 @@
 //! | | leaves (`output`) | arrives (`prerouting`) |
 //! | --- | --- | --- |
 //! | to loopback, or to the sandbox's own address | accepted | accepted |
+//! | to others, not from the sandbox's own address | dropped | does not leave |
 //! | TCP | what opens a connection: queued; the rest: accepted | to the server's listener |
 //! | UDP | queued | dropped |
 //! | everything else | dropped | dropped |
@@ -44,6 +45,9 @@ const FIRST: u32 = 1;
 const SECOND: u32 = 2;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+/// `NFT_CMP_EQ`, `NFT_CMP_NEQ`.
+const EQUAL: u32 = 0;
+const UNEQUAL: u32 = 1;
 /// `NFT_META_L4PROTO`.
 const LAYER_4_PROTOCOL: u32 = 16;
 /// `NFT_PAYLOAD_NETWORK_HEADER`, `NFT_PAYLOAD_TRANSPORT_HEADER`.
@@ -57,6 +61,7 @@ const OPENS: u8 = 0x02;
 /// What differs between the versions of IP.
 struct Version {
     family: u8,
+    source_offset: u32,
     destination_offset: u32,
     loopback: Vec<u8>,
     own: Vec<u8>,
@@ -68,6 +73,7 @@ pub(super) fn install(queueing: Queueing, has_v6: bool) -> io::Result<()> {
     let socket = socket(NETFILTER)?;
     let four = Version {
         family: 2,
+        source_offset: 12,
         destination_offset: 16,
         loopback: vec![127],
         own: OWN_V4.octets().into(),
@@ -75,6 +81,7 @@ pub(super) fn install(queueing: Queueing, has_v6: bool) -> io::Result<()> {
     };
     let six = Version {
         family: 10,
+        source_offset: 8,
         destination_offset: 24,
         loopback: std::net::Ipv6Addr::LOCALHOST.octets().into(),
         own: OWN_V6.octets().into(),
@@ -114,11 +121,18 @@ impl Batch {
         for chain in [OUTPUT, PREROUTING] {
             self.add_chain(version, chain);
             for own in [&version.loopback, &version.own] {
-                let to_own = [destination(version, own.len()), equals(own)].concat();
+                let to_own =
+                    [load(NETWORK_HEADER, version.destination_offset, own.len()), compare(EQUAL, own)];
+                let to_own = to_own.concat();
                 self.add_rule(version, chain, &[to_own, verdict(ACCEPT)].concat());
             }
         }
-        let opens = [protocol(TCP), tcp_flags(), equals(&[OPENS])].concat();
+        // A connection from an address that the guest took from others: with an answer, it would come here again.
+        let own = &version.own;
+        let from_others =
+            [load(NETWORK_HEADER, version.source_offset, own.len()), compare(UNEQUAL, own)].concat();
+        self.add_rule(version, OUTPUT, &[from_others, verdict(DROP)].concat());
+        let opens = [protocol(TCP), tcp_flags(), compare(EQUAL, &[OPENS])].concat();
         self.add_rule(version, OUTPUT, &[opens, queue(queueing)].concat());
         self.add_rule(version, OUTPUT, &[protocol(TCP), verdict(ACCEPT)].concat());
         self.add_rule(version, OUTPUT, &[protocol(UDP), queue(queueing)].concat());
@@ -169,18 +183,13 @@ fn value(bytes: &[u8]) -> Attributes {
 
 fn protocol(protocol: u8) -> Vec<Expression> {
     let mut expressions: Vec<Expression> = vec![(b"meta\0", numbers(&[(1, FIRST), (2, LAYER_4_PROTOCOL)]))];
-    expressions.extend(equals(&[protocol]));
+    expressions.extend(compare(EQUAL, &[protocol]));
     expressions
 }
 
 fn load(base: u32, offset: u32, length: usize) -> Vec<Expression> {
     let length = u32::try_from(length).expect("an address is short");
     vec![(b"payload\0", numbers(&[(1, FIRST), (2, base), (3, offset), (4, length)]))]
-}
-
-/// The first `length` bytes of the destination address.
-fn destination(version: &Version, length: usize) -> Vec<Expression> {
-    load(NETWORK_HEADER, version.destination_offset, length)
 }
 
 fn tcp_flags() -> Vec<Expression> {
@@ -190,8 +199,8 @@ fn tcp_flags() -> Vec<Expression> {
     expressions
 }
 
-fn equals(bytes: &[u8]) -> Vec<Expression> {
-    vec![(b"cmp\0", numbers(&[(1, FIRST), (2, 0)]).nested(3, &value(bytes)))]
+fn compare(how: u32, bytes: &[u8]) -> Vec<Expression> {
+    vec![(b"cmp\0", numbers(&[(1, FIRST), (2, how)]).nested(3, &value(bytes)))]
 }
 
 fn verdict(code: u32) -> Vec<Expression> {

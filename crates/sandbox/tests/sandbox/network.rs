@@ -161,6 +161,12 @@ for kind in socket.SOCK_RAW, 10:
   except OSError as error: print(error.strerror)
 try: socket.socket().bind(('169.254.78.1', 53))
 except OSError as error: print(error.strerror)
+for other, family in ('198.51.100.8', socket.AF_INET), ('127.0.0.1', socket.AF_INET), ('2001:db8::8', socket.AF_INET6):
+  s = socket.socket(family, socket.SOCK_DGRAM)
+  if family == socket.AF_INET6: s.setsockopt(41, 78, 1) # IPV6_FREEBIND
+  s.bind((other, 0))
+  try: s.sendto(b'x', ('198.51.100.7' if family == socket.AF_INET else '2001:db8::7', 9))
+  except OSError as error: print(error.strerror)
 ";
 
 fn own_network() {
@@ -170,7 +176,7 @@ fn own_network() {
     wait_for("the guest's call", || listener.accept().ok());
     assert_eq!(
         read_all(sandbox.take_output()),
-        "['lo']\nTrue\nTrue\nTrue\nOperation not permitted\nOperation not permitted\nPermission denied\n"
+        "['lo']\nTrue\nTrue\nTrue\nOperation not permitted\nOperation not permitted\nPermission denied\nOperation not permitted\nOperation not permitted\nOperation not permitted\n"
     );
     let waiting = ways.packets.as_ref().unwrap().receive(|_, _| ());
     assert_eq!(waiting.unwrap_err().kind(), ErrorKind::WouldBlock);
