@@ -6,6 +6,8 @@
 
 const path = require('path');
 
+if (process.argv.length > 2) require('./firelet_runtime/assignment.cjs').wait();
+
 const { Connection } = require('./firelet_runtime/connection.cjs');
 const { patchConsole, setCurrentInvocation } = require('./firelet_runtime/console.cjs');
 const { hasCallbacks } = require('./firelet_runtime/globals.cjs');

@@ -11,7 +11,7 @@ use firelet_control::Control;
 use firelet_gateway::{Gateway, Services};
 use firelet_invoke::{Invoker, Queue};
 use firelet_pool::{CodeCache, Pool};
-use firelet_runtime::{Bootstraps, Catalogue, Outside, Sandboxes};
+use firelet_runtime::{Bootstraps, Catalogue, Outside, PreparedInterpreters, Sandboxes};
 use firelet_sandbox::{EnforcementStatus, item};
 use firelet_store::Store;
 use firelet_telemetry::{LogWriter, Logs};
@@ -92,6 +92,7 @@ async fn serve(
     let runtime = firelet_runtime::Options {
         sandboxes,
         bootstraps: Arc::new(Bootstraps::in_directory(root.join("bootstraps"))),
+        prepared: Arc::new(PreparedInterpreters::new(arguments.prepared_interpreters)),
         logs: logs.clone(),
         clock: Arc::clone(&clock),
         ids: Arc::clone(&ids),

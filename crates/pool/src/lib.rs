@@ -10,6 +10,7 @@ mod demand;
 mod freezing;
 mod group;
 mod lease;
+mod preparation;
 mod provisioning;
 mod service;
 

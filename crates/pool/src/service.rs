@@ -22,6 +22,7 @@ use crate::code_cache::CodeCache;
 use crate::freezing::Freezing;
 use crate::group::Group;
 use crate::lease::{LeaseError, Orphan};
+use crate::preparation::Preparation;
 use crate::provisioning::{Occasion, Provisioning};
 
 /// Requests that may wait for the service; beyond that callers are told that the pool is overloaded.
@@ -267,6 +268,7 @@ impl PoolService {
             Arc::clone(&self.store),
             driver_sender.clone(),
         );
+        let mut preparation = Preparation::new(Arc::clone(&self.maker), Arc::clone(&self.store));
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -288,7 +290,11 @@ impl PoolService {
                         work.spawn(future);
                     }
                 },
-                Ok(()) = changes.changed() => provisioning.follow(),
+                Ok(()) = changes.changed() => {
+                    provisioning.follow();
+                    preparation.follow();
+                }
+                () = preparation.progress() => {}
                 () = provisioning.progress() => provisioning.step(Occasion::Change),
                 Some(driver) = new_drivers.recv() => {
                     drivers.spawn(driver);
@@ -297,6 +303,7 @@ impl PoolService {
                 _ = tick.tick() => {
                     self.tend(&mut generation);
                     provisioning.step(Occasion::Tick);
+                    preparation.follow();
                 }
                 Some(_) = work.join_next(), if !work.is_empty() => {}
                 Some(_) = drivers.join_next(), if !drivers.is_empty() => {}
@@ -381,6 +388,22 @@ impl Drop for Creation {
 pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Maker {
+    /// Whether interpreters of `runtime` are started ahead, or shall not be.
+    pub(crate) fn is_prepared(&self, runtime: &str) -> bool {
+        self.runtime.prepared.covers(runtime)
+    }
+
+    /// Has interpreters of `runtime` started ahead; false where that cannot be. Functions are told why they cannot be run
+    /// when they are invoked; here it is enough to know.
+    pub(crate) async fn prepare(&self, runtime: &str) -> bool {
+        let Ok(interpreter) = self.catalogue.interpreter(runtime).await else { return false };
+        let firelet_runtime::Options { prepared, bootstraps, sandboxes, .. } = &self.runtime;
+        prepared.prepare(&interpreter, bootstraps, sandboxes).await.unwrap_or_else(|error| {
+            tracing::warn!(runtime, %error, "cannot start interpreters ahead; cold starts take longer");
+            false
+        })
+    }
+
     /// Makes an environment. Where an invocation waits for it and its Init phase fails it is made again, with the function's
     /// own timeout, as part of that invocation.
     ///

@@ -37,6 +37,7 @@ const PYTHON: &[Embedded] = embedded!(
     "awslambdaric/lambda_context.py",
     "bootstrap.py",
     "firelet_runtime/__init__.py",
+    "firelet_runtime/assignment.py",
     "firelet_runtime/bootstrap.py",
     "firelet_runtime/connection.py",
     "firelet_runtime/faults.py",
@@ -48,6 +49,7 @@ const PYTHON: &[Embedded] = embedded!(
 const NODE: &[Embedded] = embedded!(
     "node",
     "bootstrap.cjs",
+    "firelet_runtime/assignment.cjs",
     "firelet_runtime/connection.cjs",
     "firelet_runtime/console.cjs",
     "firelet_runtime/errors.cjs",

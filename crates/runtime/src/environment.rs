@@ -29,6 +29,7 @@ use crate::catalogue::Interpreter;
 use crate::failure::Failure;
 use crate::outside::Outside;
 use crate::platform_log::event::{Status, Tracing};
+use crate::prepared::PreparedInterpreters;
 use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
 use crate::state::{Awaited, Completion, Ending, Invocation, KILLED, News, State, Undelivered};
@@ -44,6 +45,8 @@ pub struct Options {
     pub sandboxes: Arc<Sandboxes>,
     /// The guest-side programs.
     pub bootstraps: Arc<Bootstraps>,
+    /// The interpreters that are started ahead.
+    pub prepared: Arc<PreparedInterpreters>,
     /// Where functions' output goes.
     pub logs: Logs,
     /// The wall clock.

@@ -15,6 +15,7 @@ mod guest_api;
 mod output;
 pub mod outside;
 mod platform_log;
+mod prepared;
 mod runtime_api;
 mod sandboxes;
 mod state;
@@ -31,6 +32,7 @@ pub use environment::{
     Options, Outcome, Readiness, Running, StartError, Starting, start,
 };
 pub use outside::{AllowedHost, Destinations, Outside};
+pub use prepared::PreparedInterpreters;
 pub use sandboxes::Sandboxes;
 pub use state::{Invocation, Undelivered};
 pub use stream::AnswerStream;

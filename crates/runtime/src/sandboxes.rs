@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use firelet_sandbox::{Enforcement, Error, Launcher, Options, Sandbox, Spec};
+use firelet_sandbox::{Enforcement, Error, Launcher, Options, Sandbox, Spec, Template};
 use parking_lot::Mutex;
+
+/// Processes and threads of one environment, as documented for Lambda.
+pub(crate) const PROCESSES: u32 = 1_024;
 
 /// Launches sandboxes for as long as the server runs, whatever happens to the helper.
 #[derive(Debug)]
 pub struct Sandboxes {
     options: Options,
     launcher: Mutex<Arc<Launcher>>,
+    /// What is started ahead, by this helper or its successor.
+    templates: Mutex<Vec<Template>>,
 }
 
 impl Sandboxes {
@@ -20,7 +25,7 @@ impl Sandboxes {
     /// See [`Launcher::start`].
     pub fn start(options: Options) -> Result<Self, Error> {
         let launcher = Arc::new(Launcher::start(&options)?);
-        Ok(Self { options, launcher: Mutex::new(launcher) })
+        Ok(Self { options, launcher: Mutex::new(launcher), templates: Mutex::default() })
     }
 
     /// What this host enforces.
@@ -42,6 +47,14 @@ impl Sandboxes {
         }
     }
 
+    /// Has the programs of `templates` started ahead, in place of those told before. Returns at once.
+    pub(crate) fn prepare(&self, templates: Vec<Template>) {
+        let launcher = Arc::clone(&self.launcher.lock());
+        let mut current = self.templates.lock();
+        *current = templates;
+        prepare(&launcher, &current);
+    }
+
     /// The helper that follows `ended`, started by whoever asks first.
     fn successor_of(&self, ended: &Arc<Launcher>) -> Result<Arc<Launcher>, Error> {
         let mut current = self.launcher.lock();
@@ -50,7 +63,15 @@ impl Sandboxes {
                 "the sandbox helper has ended, and with it every execution environment; starting another"
             );
             *current = Arc::new(Launcher::start(&self.options)?);
+            prepare(&current, &self.templates.lock());
         }
         Ok(Arc::clone(&current))
+    }
+}
+
+/// Launches go on without programs that wait.
+fn prepare(launcher: &Launcher, templates: &[Template]) {
+    if let Err(error) = launcher.prepare(templates, PROCESSES) {
+        tracing::warn!(%error, "cannot start interpreters ahead; cold starts take longer");
     }
 }

@@ -5,7 +5,7 @@
 
 use firelet_types::{AccountId, Region};
 
-use crate::catalogue::Family;
+use crate::catalogue::{Family, Interpreter};
 use crate::environment::Function;
 
 /// Secret and token of the credentials in a function: firelet accepts any signature on loopback, and the access
@@ -21,10 +21,7 @@ pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str
     let (family, scope) = (function.interpreter.family, &function.scope);
     let mut variables =
         Variables(function.variables.iter().map(|(name, value)| (name.clone(), until_nul(value))).collect());
-    variables.default("PATH", &path(family));
-    variables.default("LD_LIBRARY_PATH", &library_path(family));
-    variables.default("LANG", "en_US.UTF-8");
-    variables.default("TZ", ":UTC");
+    runtime_defaults(&mut variables, family, &function.interpreter.runtime);
     region(&mut variables, &scope.region);
     credentials(&mut variables, &scope.account);
     variables.set("AWS_LAMBDA_FUNCTION_NAME", function.name.as_str());
@@ -48,15 +45,30 @@ pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str
     if family != Family::Custom {
         variables.set("AWS_EXECUTION_ENV", &format!("AWS_Lambda_{}", function.interpreter.runtime));
     }
+    variables.0
+}
+
+/// The variables of an interpreter that waits for a function: those that it may read when it starts.
+pub(crate) fn of_runtime(interpreter: &Interpreter) -> Vec<(String, String)> {
+    let mut variables = Variables(Vec::new());
+    runtime_defaults(&mut variables, interpreter.family, &interpreter.runtime);
+    variables.0
+}
+
+/// What a runtime brings and users may have set otherwise.
+fn runtime_defaults(variables: &mut Variables, family: Family, runtime: &str) {
+    variables.default("PATH", &path(family));
+    variables.default("LD_LIBRARY_PATH", &library_path(family));
+    variables.default("LANG", "en_US.UTF-8");
+    variables.default("TZ", ":UTC");
     match family {
         Family::Python => {
             variables.default("PYTHONPATH", "/var/runtime");
             variables.default("LC_CTYPE", "C.UTF-8");
         }
-        Family::Node => variables.default("NODE_PATH", &node_path(&function.interpreter.runtime)),
+        Family::Node => variables.default("NODE_PATH", &node_path(runtime)),
         Family::Custom => {}
     }
-    variables.0
 }
 
 /// No variable can hold a NUL; what follows one is left out, as by C's own functions.

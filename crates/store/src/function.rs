@@ -303,6 +303,29 @@ impl Functions {
         })
     }
 
+    /// The runtimes that versions of functions have, of all accounts, in order. Costs one look at an index for each.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn runtimes(&self) -> Result<Vec<String>, Error> {
+        self.database.read(|connection| {
+            let step = "list the runtimes in use";
+            let query =
+                "SELECT min(definition ->> '$.runtime') FROM version WHERE definition ->> '$.runtime' > ?1";
+            let mut statement = connection.prepare_cached(query).map_err(Error::database(step))?;
+            let mut runtimes = Vec::new();
+            let mut last = String::new();
+            loop {
+                let next = statement.query_row([&last], |row| row.get::<_, Option<String>>(0));
+                match next.map_err(Error::database(step))? {
+                    Some(runtime) => last.clone_from(&runtime),
+                    None => return Ok(runtimes),
+                }
+                runtimes.push(last.clone());
+            }
+        })
+    }
+
     /// The packages of the layers of each version that has several, in their order.
     ///
     /// # Errors

@@ -168,6 +168,7 @@ async fn run_functions(functions: &Functions) {
     functions.tags(&scope(), &name).unwrap();
     functions.usage(&scope()).unwrap();
     functions.unsettled().unwrap();
+    functions.runtimes().unwrap();
     functions.layer_lists().unwrap();
     functions.alias(&scope(), &name, "live").unwrap();
     functions.aliases(&scope(), &name, None, None, 10).unwrap();

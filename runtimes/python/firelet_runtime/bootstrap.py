@@ -325,6 +325,11 @@ class Runtime:
 
 
 def main(runtime_root):
+    if sys.argv[1:]:
+        from . import assignment
+
+        del sys.argv[1:]
+        assignment.wait()
     runtime = Runtime(environment("AWS_LAMBDA_RUNTIME_API"))
     prepare_interpreter(runtime_root)
     request_handler = runtime.load(environment("_HANDLER", ""))

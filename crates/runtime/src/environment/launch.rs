@@ -27,6 +27,8 @@ use crate::guest_api::Shared;
 use crate::output::{Destination, Output};
 use crate::outside;
 use crate::platform_log::{Format, Level};
+use crate::prepared;
+use crate::sandboxes::PROCESSES;
 use crate::state::State;
 use crate::telemetry::{Connector, Telemetry};
 use crate::variables;
@@ -233,8 +235,8 @@ async fn spec(
     let mount = |source: &PathBuf, target: &str| Mount { source: source.clone(), target: target.into() };
     let mut mounts = vec![mount(&function.code, "/var/task")];
     mounts.extend(function.layers.iter().map(|layers| mount(layers, "/opt")));
-    mounts.extend(interpreter.prefix.iter().map(|prefix| mount(prefix, "/var/lang")));
-    mounts.extend(bootstrap.directory.iter().map(|directory| mount(directory, "/var/runtime")));
+    mounts.extend(prepared::mounts(interpreter, &bootstrap));
+    let template = options.prepared.template_for(interpreter, &environment);
     Ok(Spec {
         id: id.simple(),
         argv: arguments(function, &bootstrap.argv),
@@ -246,7 +248,7 @@ async fn spec(
         cpu: Cpu::for_memory(function.memory_megabytes),
         processes: PROCESSES,
         network: options.network,
-        template: None,
+        template,
     })
 }
 
@@ -263,9 +265,6 @@ fn arguments(function: &Function, bootstrap: &[String]) -> Vec<OsString> {
         other => other.iter().map(Into::into).collect(),
     }
 }
-
-/// Processes and threads of one environment, as documented for Lambda.
-const PROCESSES: u32 = 1_024;
 
 /// Why `program` cannot be executed, in the words of AWS's supervisor, which is written in Go.
 fn entrypoint_problem(function: &Function, program: &str, source: &io::Error) -> String {

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0009_function_urls.sql"),
     include_str!("../../migrations/0010_capacity_providers.sql"),
     include_str!("../../migrations/0011_events.sql"),
+    include_str!("../../migrations/0012_runtimes.sql"),
 ];
 
 /// What holds for one server only, and is forgotten when the next one starts.
