@@ -1,6 +1,8 @@
 """The lines that an invocation leaves."""
 
+import base64
 import json
+import pathlib
 import re
 import threading
 
@@ -173,3 +175,65 @@ def test_lines_of_the_platform_are_json_where_functions_log_json(world, level, e
             assert line["record"]["requestId"] == answer.request_id
             assert line["record"]["status"] == "success"
             assert line["record"]["metrics"]["initDurationMs"] > 0
+
+
+LEVELS = """
+import datetime, json
+
+def handler(event, context):
+    time = datetime.datetime.now(datetime.timezone.utc).isoformat()
+    for level in ("trace", "debug", "info", "warn", "error", "fatal"):
+        print(json.dumps({"level": level, "timestamp": time}))
+    print(json.dumps({"level": "error", "message": "at no time"}))
+    print("plain")
+"""
+
+
+@pytest.mark.parametrize(
+    "configured, expected",
+    [
+        ("TRACE", ["trace", "debug", "info", "warn", "error", "fatal", "error"]),
+        ("INFO", ["info", "warn", "error", "fatal", "error"]),
+        ("ERROR", ["error", "fatal"]),
+    ],
+)
+def test_a_functions_own_json_is_left_out_below_the_level(world, configured, expected):
+    settings = {"LogFormat": "JSON", "ApplicationLogLevel": configured, "SystemLogLevel": "WARN"}
+    answer = world.invoke(world.deploy(packages.python(LEVELS), LoggingConfig=settings), tail=True)
+    *lines, last = answer.log.splitlines()
+    assert [json.loads(line)["level"] for line in lines] == expected
+    assert last == "plain"
+    plain = world.invoke(world.deploy(packages.python(LEVELS)), tail=True)
+    assert plain.log.count('"level"') == 7
+
+
+@pytest.mark.parametrize("size", [300_000, 30_000_000], ids=["one event", "many events"])
+def test_a_line_without_end_is_cut_and_holds_up_nobody(server, world, size):
+    source = (
+        "import os\ndef handler(event, context):\n    left = event['size']\n"
+        "    while left > 0:\n        left -= os.write(1, b'x' * min(left, 65536))\n    os.write(1, b'\\nlast\\n')\n"
+    )
+    name = world.deploy(packages.python(source))
+    before = memory_of(server)
+    answer = world.invoke(name, {"size": size}, tail=True)
+    assert answer.error is None and "\nlast\nEND RequestId: " in answer.log
+    assert memory_of(server) - before < 32 << 20
+
+
+def test_any_bytes_are_logged(server, world):
+    source = (
+        "import os\ndef handler(event, context):\n"
+        "    os.write(1, bytes(range(256)) * 40)\n    os.write(1, b'\\nlast\\n')\n"
+    )
+    name = world.deploy(packages.python(source))
+    answer = world.client.invoke(FunctionName=name, LogType="Tail", Payload=b"{}")
+    tail = base64.b64decode(answer["LogResult"])
+    assert bytes(range(11, 256)) in tail and b"\nlast\nEND RequestId: " in tail
+    printed = run_firelet("logs", name, endpoint=server.endpoint, check=True, errors="replace").stdout
+    assert "last" in printed
+
+
+def memory_of(server):
+    """The bytes of memory that the server holds."""
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10

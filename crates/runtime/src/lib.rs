@@ -5,6 +5,7 @@
 //! not count concurrency. The way in which a guest is shut in belongs to `firelet-sandbox`.
 
 mod answer;
+mod application_log;
 pub mod bootstrap;
 pub mod catalogue;
 pub mod environment;

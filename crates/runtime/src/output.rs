@@ -20,6 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 
+use crate::application_log::Filter;
 use crate::platform_log::Format;
 use crate::platform_log::event::{Event, RuntimeDone};
 use crate::telemetry::{Stream, Telemetry};
@@ -43,6 +44,8 @@ pub(crate) struct Destination {
     /// That of the platform's lines.
     pub(crate) format: Format,
     pub(crate) telemetry: Arc<Telemetry>,
+    /// What the log leaves out of the output.
+    pub(crate) filter: Option<Filter>,
 }
 
 /// The output of one environment.
@@ -281,16 +284,22 @@ impl Collector {
 
     /// Passes on the guest's output.
     fn pass_on(&mut self, lines: Bytes) {
-        let Destination { stream, clock, telemetry, .. } = &self.log;
+        let Destination { stream, clock, telemetry, filter, .. } = &self.log;
         let now = clock.now();
         telemetry.lines(now, Stream::Function, &lines);
-        self.tail.push(&lines);
-        stream.write(now, lines);
+        let lines = match filter {
+            Some(filter) => filter.apply(lines),
+            None => lines,
+        };
+        if !lines.is_empty() {
+            self.tail.push(&lines);
+            stream.write(now, lines);
+        }
     }
 
     /// Tells of events, as far as the log's format has words for them.
     fn tell(&mut self, events: &[Event]) {
-        let Destination { stream, clock, format, telemetry } = &self.log;
+        let Destination { stream, clock, format, telemetry, .. } = &self.log;
         let now = clock.now();
         let mut lines = Vec::new();
         for event in events {

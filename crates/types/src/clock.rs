@@ -28,6 +28,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The moment of a text such as `2026-11-22T10:11:12.345678Z`, in any zone, to the millisecond; see RFC 3339.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(|moment: jiff::Timestamp| Self(moment.as_millisecond()))
+    }
+
     /// `2026-11-22T10:11:12.345Z`.
     #[must_use]
     pub fn iso8601(self) -> String {
@@ -119,6 +125,15 @@ mod tests {
         assert_eq!(moment.last_modified(), "2026-11-23T10:11:12.045+0000");
         assert_eq!(moment.last_modified_second(), "2026-11-23T10:11:12+0000");
         assert_eq!(moment.date_path(), "2026/11/23");
+    }
+
+    #[test]
+    fn texts_are_read_in_any_zone() {
+        let moment = Some(Timestamp::from_millis(1_795_428_672_045));
+        assert_eq!(Timestamp::parse("2026-11-23T10:11:12.045999Z"), moment);
+        assert_eq!(Timestamp::parse("2026-11-23T12:11:12.045+02:00"), moment);
+        assert_eq!(Timestamp::parse("2026-11-23T10:11:12"), None);
+        assert_eq!(Timestamp::parse("yesterday"), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::guest::Guest;
 use super::init::{InitFailed, InitFailure, InitPhase, Starting};
 use super::log::Log;
 use super::{Environment, Function, Options};
+use crate::application_log::Filter;
 use crate::bootstrap;
 use crate::extensions_api::Registrant;
 use crate::guest_api::Shared;
@@ -178,12 +179,14 @@ pub async fn start(
 }
 
 fn log_destination(options: &Options, function: &Function, stream: LogStream) -> Destination {
-    let level = function.json_logging.as_ref().map(|json| Level::of_configuration(&json.system_level));
+    let json = function.json_logging.as_ref();
+    let level = json.map(|json| Level::of_configuration(&json.system_level));
     Destination {
         stream,
         clock: Arc::clone(&options.clock),
         format: level.map_or(Format::Text, Format::Json),
         telemetry: Arc::new(Telemetry::new(Arc::clone(&options.clock), level.is_some())),
+        filter: json.and_then(|json| Filter::of_configuration(&json.application_level)),
     }
 }
 
