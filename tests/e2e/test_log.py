@@ -2,7 +2,6 @@
 
 import base64
 import json
-import pathlib
 import re
 import threading
 
@@ -10,6 +9,7 @@ import pytest
 
 from support import packages
 from support.server import run_firelet
+from support.traces import memory_of
 from support.waiting import wait_for
 from support.world import World
 
@@ -231,9 +231,3 @@ def test_any_bytes_are_logged(server, world):
     assert bytes(range(11, 256)) in tail and b"\nlast\nEND RequestId: " in tail
     printed = run_firelet("logs", name, endpoint=server.endpoint, check=True, errors="replace").stdout
     assert "last" in printed
-
-
-def memory_of(server):
-    """The bytes of memory that the server holds."""
-    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10

@@ -7,6 +7,7 @@ import pytest
 from support import raw, telemetry
 from support.server import run_firelet
 from support.telemetry import records
+from support.traces import memory_of
 from support.world import World
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -334,3 +335,74 @@ def handler(event, context):
     report = world.invoke(name, {"reports": 1}).payload[0]
     assert [span["name"] for span in report["spans"]] == ["extensionOverhead"]
     assert report["status"] == "success" and report["metrics"]["durationMs"] < 5_000
+
+
+# Listeners that do harm, or try to: `serve` gets each connection.
+HOSTILE = """
+import socket
+
+def listen():
+    listener = socket.create_server(("127.0.0.1", 0))
+    def accept():
+        while True:
+            threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
+    return listener.getsockname()[1]
+
+def pour(connection, head, piece):
+    try:
+        connection.sendall(head)
+        while True:
+            connection.sendall(piece)
+    except OSError:
+        connection.close()
+
+SERVERS = {
+    "says nothing": lambda connection: time.sleep(3600),
+    "closes at once": lambda connection: connection.close(),
+    "has an endless head": lambda connection: pour(connection, b"HTTP/1.1 200 OK\\r\\n", b"a: b\\r\\n" * 1000),
+    "has an endless body": lambda connection: pour(
+        connection, b"HTTP/1.1 200 OK\\r\\ncontent-length: 999999999999\\r\\n\\r\\n", b"x" * 65536),
+    "speaks no HTTP": lambda connection: pour(connection, b"", b"\\xff" * 65536),
+    "reads a byte at a time": lambda connection: [time.sleep(0.1) for _ in iter(lambda: connection.recv(1), b"")],
+}
+extensions = [register(f"extension-{n}") for n in range(10)]
+for n, extension in enumerate(extensions):
+    protocol = by_tcp if OPTIONS["by_tcp"] else to
+    answer = subscribe(extension, destination=protocol(listen()), buffering={"maxBytes": 1 << 20, "timeoutMs": 25})
+    assert answer == [200, "OK"], answer
+    settle(extension)
+
+def handler(event, context):
+    block = b"x" * 99 + b"\\n"
+    for _ in range(event.get("blocks", 0)):
+        os.write(1, block * 600)
+    return "done"
+"""
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "by_tcp"),
+    [
+        ("says nothing", False),
+        ("says nothing", True),
+        ("closes at once", False),
+        ("closes at once", True),
+        ("has an endless head", False),
+        ("has an endless body", False),
+        ("speaks no HTTP", False),
+        ("reads a byte at a time", False),
+        ("reads a byte at a time", True),
+    ],
+)
+def test_hostile_listeners_hold_up_nobody_and_grow_nothing(server, world, behaviour, by_tcp):
+    source = f"OPTIONS = {{'by_tcp': {by_tcp}}}\ndef serve(connection):\n    SERVERS[{behaviour!r}](connection)\n"
+    name = world.deploy(telemetry.written(source + HOSTILE), MemorySize=512)
+    assert world.invoke(name).payload == "done"
+    before = memory_of(server)
+    for _ in range(3):
+        answer = world.invoke(name, {"blocks": 60}, tail=True)
+        assert answer.payload == "done"
+        assert float(re.search(r"\tDuration: ([\d.]+) ms", answer.log)[1]) < 10_000
+    assert memory_of(server) - before < 64 << 20
+    world.client.delete_function(FunctionName=name)

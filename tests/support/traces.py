@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import time
 
 PROC = pathlib.Path("/proc")
@@ -101,3 +102,9 @@ def state_of(pid, index):
     # The name may hold anything, parentheses included.
     fields = read(PROC / pid / "stat").decode(errors="replace").rpartition(")")[2].split()
     return fields[index] if fields else None
+
+
+def memory_of(server):
+    """The bytes of memory that the server holds."""
+    status = (PROC / str(server.process.pid) / "status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10

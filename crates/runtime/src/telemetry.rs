@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use self::buffer::{Batch, Buffer, Dropped};
+use self::buffer::{Batch, Buffer, Dropped, Parcel};
 pub(crate) use self::delivery::{Connector, deliver};
 use self::line::Rendering;
 use self::request::Destination;
@@ -96,8 +96,8 @@ struct Subscriber {
     api: Api,
     request: Request,
     buffer: Buffer,
-    /// A batch that is to be sent, until the one who sends it takes it.
-    outgoing: Option<Batch>,
+    /// What is to be sent, until the one who sends it takes it.
+    outgoing: Option<Parcel>,
     /// Tells the one who sends that there is a batch, or the beginning of one.
     wake: Arc<Notify>,
 }
@@ -183,16 +183,15 @@ impl Telemetry {
         self.hub.lock().subscribers.len()
     }
 
-    /// The next batch for the subscriber at `index`, once it is due and the environment awake.
-    async fn next(&self, index: usize) -> (Destination, Batch) {
+    /// What goes next to the subscriber at `index`, once it is due and the environment awake.
+    async fn next(&self, index: usize) -> (Destination, Parcel) {
         loop {
             self.awake_for(Duration::ZERO).await;
             let (wake, due) = {
                 let mut hub = self.hub.lock();
                 let subscriber = &mut hub.subscribers[index];
-                let batch = subscriber.outgoing.take().or_else(|| subscriber.buffer.next(Instant::now()));
-                if let Some(batch) = batch {
-                    return (subscriber.request.destination.clone(), batch);
+                if let Some(parcel) = subscriber.next(Instant::now()) {
+                    return (subscriber.request.destination.clone(), parcel);
                 }
                 (Arc::clone(&subscriber.wake), subscriber.buffer.due())
             };
@@ -205,7 +204,14 @@ impl Telemetry {
         }
     }
 
-    /// The last batch for the subscriber at `index` has arrived, or is given up and `lost`.
+    /// What was last taken for the subscriber at `index` shall be taken again: who was to send it is gone.
+    fn put_back(&self, index: usize, parcel: Parcel) {
+        let subscriber = &mut self.hub.lock().subscribers[index];
+        subscriber.outgoing = Some(parcel);
+        subscriber.wake.notify_one();
+    }
+
+    /// What was last taken for the subscriber at `index` has arrived, or is given up and `lost`.
     fn sent(&self, index: usize, lost: Option<Dropped>) {
         let time = self.clock.now();
         self.hub.lock().subscribers[index].sent(lost, time, Instant::now());
@@ -303,10 +309,18 @@ impl Subscriber {
         }
     }
 
+    fn next(&mut self, now: Instant) -> Option<Parcel> {
+        self.outgoing.take().or_else(|| self.buffer.next(now).map(|batch| self.packed(batch)))
+    }
+
+    fn packed(&self, batch: Batch) -> Parcel {
+        batch.packed(self.request.destination.takes_arrays())
+    }
+
     fn push(&mut self, line: &[u8], now: Instant) {
         let was_idle = self.buffer.due().is_none();
         if let Some(batch) = self.buffer.push(line, now) {
-            self.outgoing = Some(batch);
+            self.outgoing = Some(self.packed(batch));
             self.wake.notify_one();
         } else if was_idle && self.buffer.due().is_some() {
             self.wake.notify_one();

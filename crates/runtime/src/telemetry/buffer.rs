@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 /// How much is gathered before it is sent.
@@ -25,6 +26,15 @@ pub(super) struct Batch {
     items: usize,
 }
 
+/// A batch as it goes to a subscriber.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Parcel {
+    pub(super) bytes: Bytes,
+    /// Whether it is one array, and not newline-delimited.
+    pub(super) is_array: bool,
+    pub(super) size: Dropped,
+}
+
 /// What did not reach a subscriber.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dropped {
@@ -33,13 +43,15 @@ pub(super) struct Dropped {
 }
 
 impl Batch {
-    /// As newline-delimited JSON.
-    pub(super) fn into_lines(self) -> Vec<u8> {
-        self.lines
+    /// As one array, or as newline-delimited JSON.
+    pub(super) fn packed(self, is_array: bool) -> Parcel {
+        let size = Dropped { records: self.items as u64, bytes: self.lines.len() as u64 };
+        let bytes = Bytes::from(if is_array { self.into_array() } else { self.lines });
+        Parcel { bytes, is_array, size }
     }
 
-    /// As an array. In JSON a line end inside a text is written otherwise, so that each one here ends an event.
-    pub(super) fn into_array(self) -> Vec<u8> {
+    /// In JSON a line end inside a text is written otherwise, so that each one here ends an event.
+    fn into_array(self) -> Vec<u8> {
         let mut array = self.lines;
         for byte in &mut array {
             if *byte == b'\n' {
@@ -55,10 +67,6 @@ impl Batch {
     fn push(&mut self, line: &[u8]) {
         self.lines.extend_from_slice(line);
         self.items += 1;
-    }
-
-    pub(super) fn size(&self) -> Dropped {
-        Dropped { records: self.items as u64, bytes: self.lines.len() as u64 }
     }
 }
 
@@ -203,8 +211,10 @@ mod tests {
         let mut buffer = buffer();
         let batches = push(&mut buffer, 3, Instant::now());
         assert_eq!(batches.len(), 1);
-        assert_eq!(batches[0].clone().into_lines(), LINE.repeat(3));
-        assert_eq!(batches[0].clone().into_array(), b"[{\"n\":1},{\"n\":1},{\"n\":1}]");
+        assert_eq!(batches[0].clone().packed(false).bytes, LINE.repeat(3));
+        let array = batches[0].clone().packed(true);
+        assert_eq!(array.bytes, b"[{\"n\":1},{\"n\":1},{\"n\":1}]".as_slice());
+        assert_eq!(array.size, Dropped { records: 3, bytes: 3 * LINE.len() as u64 });
     }
 
     #[test]

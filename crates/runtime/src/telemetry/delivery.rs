@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::Telemetry;
-use super::buffer::{Batch, Dropped};
+use super::buffer::Parcel;
 use super::request::Destination;
 
 /// How often a batch is tried.
@@ -96,6 +96,28 @@ pub(crate) async fn deliver(telemetry: Arc<Telemetry>, connector: Connector) -> 
     }
 }
 
+/// What a courier carries. One that is called off, as when the environment is reset, leaves it to its successor.
+struct Bag {
+    telemetry: Arc<Telemetry>,
+    index: usize,
+    parcel: Option<Parcel>,
+}
+
+impl Bag {
+    fn empty(mut self, has_arrived: bool) {
+        let lost = self.parcel.take().filter(|_| !has_arrived).map(|parcel| parcel.size);
+        self.telemetry.sent(self.index, lost);
+    }
+}
+
+impl Drop for Bag {
+    fn drop(&mut self) {
+        if let Some(parcel) = self.parcel.take() {
+            self.telemetry.put_back(self.index, parcel);
+        }
+    }
+}
+
 /// Delivers the batches of one subscriber, one after the other.
 struct Courier {
     telemetry: Arc<Telemetry>,
@@ -107,23 +129,23 @@ struct Courier {
 impl Courier {
     async fn run(mut self, index: usize) {
         loop {
-            let (destination, batch) = self.telemetry.next(index).await;
-            let lost = self.deliver(&destination, batch).await;
-            self.telemetry.sent(index, lost);
+            let (destination, parcel) = self.telemetry.next(index).await;
+            let bag = Bag { telemetry: Arc::clone(&self.telemetry), index, parcel: Some(parcel.clone()) };
+            let has_arrived = self.deliver(&destination, &parcel).await;
+            bag.empty(has_arrived);
         }
     }
 
-    /// Gives what is lost, if every try failed.
-    async fn deliver(&mut self, destination: &Destination, batch: Batch) -> Option<Dropped> {
-        let size = batch.size();
-        let bytes = match destination {
-            Destination::Http { .. } => Bytes::from(batch.into_array()),
-            Destination::Tcp { .. } => Bytes::from(batch.into_lines()),
-        };
+    /// Says whether a try succeeded.
+    async fn deliver(&mut self, destination: &Destination, parcel: &Parcel) -> bool {
+        if parcel.is_array != destination.takes_arrays() {
+            // The subscriber is another one than the one that it was made up for.
+            return false;
+        }
         let mut pause = FIRST_PAUSE;
         for tried in 1..=TRIES {
-            let error = match self.send(destination, &bytes).await {
-                Ok(()) => return None,
+            let error = match self.send(destination, &parcel.bytes).await {
+                Ok(()) => return true,
                 Err(error) => error,
             };
             tracing::debug!(
@@ -136,7 +158,7 @@ impl Courier {
                 pause *= 2;
             }
         }
-        Some(size)
+        false
     }
 
     /// One try, within its time.

@@ -54,6 +54,13 @@ pub(crate) enum Destination {
     Tcp { port: u16 },
 }
 
+impl Destination {
+    /// Whether events go there as arrays; otherwise each is a line.
+    pub(super) const fn takes_arrays(&self) -> bool {
+        matches!(self, Self::Http { .. })
+    }
+}
+
 /// A valid subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Request {

@@ -266,3 +266,19 @@ fn all_subscribers_together_have_a_bound() {
     assert!(waiting <= WAITING_BYTES, "{waiting}");
     assert!(hub.subscribers.iter().all(|subscriber| subscriber.outgoing.is_some()));
 }
+
+#[tokio::test]
+async fn what_was_on_its_way_when_delivery_broke_off_is_delivered_later() {
+    let telemetry = telemetry();
+    let (listener, port) = Listener::new().await;
+    telemetry.subscribe(&"one".into(), Api::Telemetry, request(http(port))).unwrap();
+    print(&telemetry, "line\n");
+    let (_, broken, _stream) = with_delivery(&telemetry, listener.request()).await;
+    // Delivery ends as soon as its couriers are called off.
+    with_delivery(&telemetry, async {
+        assert_eq!(listener.answer(200).await, broken);
+        print(&telemetry, "more\n");
+        assert_eq!(listener.answer(200).await[0]["record"], "more\n");
+    })
+    .await;
+}
