@@ -3,7 +3,9 @@
 import pathlib
 import shutil
 import socket
+import subprocess
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,7 +20,7 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-
 # Does one thing with the network, and tells how it went.
 CLIENT = packages.python(
     """
-import errno, socket, threading
+import errno, socket, threading, time
 
 def handler(event, context):
     family = socket.AF_INET6 if ":" in event["host"] else socket.AF_INET
@@ -29,10 +31,26 @@ def handler(event, context):
                 client.connect((event["host"], event["port"]))
                 client.send(event["datagram"].encode())
                 return client.recv(65535).decode()
+        if event.get("flood"):
+            return flood(family, event["host"], event["port"], time.monotonic() + event["flood"])
         with socket.create_connection((event["host"], event["port"]), timeout=5) as client:
+            if event.get("raw"):
+                client.sendall(event["raw"].encode("latin-1"))
+                return client.recv(4096).decode("latin-1")
             return talk(client, event.get("size", 5))
     except OSError as error:
         return errno.errorcode.get(error.errno, str(error))
+
+def flood(family, host, port, end):
+    # From more ports than may have something under way, to where there is an answer and to where nothing may go.
+    clients = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(400)]
+    sent = 0
+    while time.monotonic() < end:
+        for client in clients:
+            for address in host, "10.0.0.1":
+                client.sendto(b"flood", (address, port))
+                sent += 1
+    return sent
 
 def talk(client, size):
     failures = []
@@ -112,8 +130,15 @@ def test_an_exception_that_makes_no_sense_is_refused_at_the_start(tmp_path, opti
 def net():
     internet.needed()
     made = Internet()
+    made.addresses, made.routes = run_ip("addr"), run_ip("route")
     yield made
     made.close()
+
+
+def run_ip(what):
+    """What the host's network consists of, without what changes by itself."""
+    listed = subprocess.run(["ip", "-brief", what], capture_output=True, text=True, check=True).stdout
+    return [line.split("fe80")[0].rstrip() for line in listed.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +155,7 @@ def translated(request, net, names):
     folder.chmod(0o777)
     binary = shutil.copy(BINARY, folder / "firelet")
     user = NOBODY if request.param == "ordinary" else ()
-    prefix = (*internet.with_name_server(names.address, folder), *user)
+    prefix = (*internet.with_name_servers(folder, names.address), *user)
     server = Server(folder / "data", "--network", "nat", binary=binary, prefix=prefix).start()
     server.run = deploy(server)
     yield server
@@ -158,6 +183,44 @@ def test_names_are_those_of_the_host(translated, names):
     before = names.questions
     assert translated.run("service.example", PORT) == 5
     assert names.questions > before
+
+
+def test_questions_for_names_may_come_by_a_connection(translated, names):
+    question = "\0\x21\x12\x34\1\0\0\1\0\0\0\0\0\0\7service\7example\0\0\1\0\1"
+    answer = translated.run("169.254.78.1", 53, raw=question)
+    assert answer.encode("latin-1").endswith(names.answer)
+
+
+def test_a_name_server_that_is_down_is_passed_over(make_server, tmp_path, net, names):
+    down = "127.77.255.254"
+    prefix = internet.with_name_servers(tmp_path, down, names.address)
+    run = deploy(make_server("--network", "nat", prefix=prefix).start())
+    assert run("service.example", PORT) == 5
+
+
+def test_nothing_of_the_hosts_network_changes(translated, net):
+    assert translated.run(net.far, PORT) == 5
+    # Everything of a function is in a network of its own, so that nothing is left when the server is killed, either.
+    assert run_ip("addr") == net.addresses
+    assert run_ip("route") == net.routes
+    assert not [line for line in pathlib.Path("/proc/net/tcp").read_text().splitlines() if "014CFEA9" in line]
+
+
+def test_a_function_that_floods_the_network_leaves_others_theirs(translated, net):
+    flood = threading.Thread(target=translated.run, args=(net.far, PORT), kwargs={"flood": 2})
+    flood.start()
+    served = 0
+    while flood.is_alive():
+        assert translated.run(net.far, PORT) == 5
+        served += 1
+    flood.join()
+    assert served > 5
+    assert resident_megabytes(translated.process) < 200
+
+
+def resident_megabytes(process):
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) // 1024
 
 
 def test_a_closed_port_is_refused_as_it_would_be_without_anybody_between(translated, net):

@@ -58,14 +58,26 @@ class Names:
         self.questions = 0
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((self.address, 53))
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.stream = socket.create_server((self.address, 53))
+        for serve in (self.serve_datagrams, self.serve_streams):
+            threading.Thread(target=serve, daemon=True).start()
 
-    def serve(self):
+    def serve_datagrams(self):
         with contextlib.suppress(OSError):
             while True:
                 question, sender = self.socket.recvfrom(4096)
                 self.questions += 1
                 self.socket.sendto(self.answer_to(question), sender)
+
+    def serve_streams(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.stream.accept()
+                with connection:
+                    question = connection.recv(4096)
+                    self.questions += 1
+                    answer = self.answer_to(question[2:])
+                    connection.sendall(len(answer).to_bytes(2, "big") + answer)
 
     def answer_to(self, question):
         end = question.index(0, 12) + 5
@@ -75,7 +87,8 @@ class Names:
         return head + question[12:end] + record
 
     def close(self):
-        self.socket.close()
+        for one in (self.socket, self.stream):
+            one.close()
 
 
 class Internet:
@@ -146,10 +159,10 @@ def needed():
         pytest.skip(f"a network that plays the internet needs {' and '.join(missing)}")
 
 
-def with_name_server(address, folder):
+def with_name_servers(folder, *addresses):
     """What starts a program on this machine as if its resolver were configured so."""
     file = pathlib.Path(folder, "resolv.conf")
-    file.write_text(f"nameserver {address}\n")
+    file.write_text("".join(f"nameserver {address}\n" for address in addresses))
     return ("unshare", "--mount", "sh", "-c", f'mount --bind {file} /etc/resolv.conf && exec "$@"', "sh")
 
 

@@ -11,13 +11,14 @@ use firelet_control::Control;
 use firelet_gateway::{Gateway, Services};
 use firelet_invoke::{Invoker, Queue};
 use firelet_pool::{CodeCache, Pool};
-use firelet_runtime::{Bootstraps, Catalogue, Outside, PreparedInterpreters, Sandboxes};
+use firelet_runtime::{Bootstraps, Catalogue, Destinations, Outside, PreparedInterpreters, Sandboxes};
 use firelet_sandbox::{EnforcementStatus, item};
 use firelet_store::Store;
 use firelet_telemetry::{LogWriter, Logs};
 use firelet_types::{Chance, Clock, Ids, SystemClock};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -44,7 +45,6 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
     let sandboxes = Arc::new(start_sandboxes(&root, destinations.outside())?);
     report_enforcement(&sandboxes);
     check_network(arguments, &sandboxes)?;
-    let outside = Arc::new(Outside::new(destinations, descriptors / 2));
     report_network(arguments);
     let (logs, writer) = Logs::open(firelet_telemetry::Options::in_directory(root.join("logs")))?;
     let writing = write_logs(writer)?;
@@ -53,13 +53,33 @@ pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start threads")?;
+    let network = network_threads(&destinations)?;
+    let threads = network.as_ref().unwrap_or(&runtime).handle().clone();
+    let outside = Arc::new(Outside::new(destinations, descriptors / 2, threads));
     let result = runtime.block_on(serve(arguments, started, store, sandboxes, outside, logs.clone()));
     runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(network) = network {
+        network.shutdown_background();
+    }
     logs.stop();
     if writing.join().is_err() {
         tracing::error!("the log writer failed");
     }
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// A thread for what functions send and receive, if they may: however much it is, requests have theirs.
+fn network_threads(destinations: &Destinations) -> anyhow::Result<Option<Runtime>> {
+    if !destinations.are_any() {
+        return Ok(None);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("network")
+        .on_thread_start(firelet_sandbox::give_way)
+        .enable_all()
+        .build();
+    runtime.context("cannot start threads").map(Some)
 }
 
 async fn serve(

@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use firelet_sandbox::network::{Ways, belongs_to_host};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 
 use self::destination::Judgement;
 pub use self::destination::{AllowedHost, Destinations, Error};
@@ -36,14 +38,17 @@ pub struct Outside {
     nameservers: Nameservers,
     /// Descriptors that all sandboxes together may have open outside.
     descriptors: Arc<Semaphore>,
+    /// Where the work is done: not on the threads that serve requests, since it is functions that say how much it is.
+    threads: Handle,
 }
 
 impl Outside {
-    /// Lets functions reach `destinations`, with at most so many descriptors open for all of them.
+    /// Lets functions reach `destinations`, with at most so many descriptors open for all of them, by work on `threads`.
     #[must_use]
-    pub fn new(destinations: Destinations, descriptors: usize) -> Self {
+    pub fn new(destinations: Destinations, descriptors: usize, threads: Handle) -> Self {
         let descriptors = Arc::new(Semaphore::new(descriptors.min(Semaphore::MAX_PERMITS)));
-        Self { destinations, nameservers: Nameservers::new(Path::new(RESOLVER_FILE).to_owned()), descriptors }
+        let nameservers = Nameservers::new(Path::new(RESOLVER_FILE).to_owned());
+        Self { destinations, nameservers, descriptors, threads }
     }
 
     /// Where to connect to for a function that connects to `destination`; the first that works. None where it may not.
@@ -77,21 +82,19 @@ fn is_unreachable(error: &io::Error) -> bool {
 }
 
 /// Serves the ways out of a sandbox, if it has any, while `work` is done.
-///
-/// # Errors
-///
-/// When the ways cannot be waited for.
-pub(crate) fn serve_during<F: Future<Output = ()>>(
-    ways: Option<Ways>,
-    outside: &Arc<Outside>,
-    work: F,
-) -> io::Result<impl Future<Output = ()> + use<F>> {
-    let router = ways.map(|ways| Router::new(ways, Arc::clone(outside))).transpose()?;
-    Ok(async move {
-        let Some(router) = router else { return work.await };
-        tokio::select! {
-            () = work => {}
-            never = router.run() => match never {},
-        }
-    })
+pub(crate) async fn serve_during(ways: Option<Ways>, outside: Arc<Outside>, work: impl Future<Output = ()>) {
+    // Dropped with this future, and the task with it.
+    let mut serving = JoinSet::new();
+    if let Some(ways) = ways {
+        let threads = outside.threads.clone();
+        serving.spawn_on(serve(ways, outside), &threads);
+    }
+    work.await;
+}
+
+async fn serve(ways: Ways, outside: Arc<Outside>) {
+    match Router::new(ways, outside) {
+        Ok(router) => match router.run().await {},
+        Err(error) => tracing::error!(%error, "cannot serve the network of a function, which has none"),
+    }
 }

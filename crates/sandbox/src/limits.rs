@@ -39,6 +39,9 @@ pub(crate) fn bound_processes(processes: u32) -> Result<(), Failure> {
 /// every launch, and every memory verdict, wait in between.
 const HASTE: i32 = 10;
 
+/// How much after others a thread works that has others' work to do.
+const LEISURE: i32 = 5;
+
 /// Lets the helper run before guests, if the host allows; answers the niceness that guests shall have.
 pub(crate) fn hasten() -> i32 {
     let niceness = getpriority_process(None).unwrap_or(0);
@@ -51,6 +54,13 @@ pub(crate) fn hasten() -> i32 {
 /// Gives the guest its niceness, before it could run a program.
 pub(crate) fn stop_haste(niceness: i32) -> Result<(), Failure> {
     setpriority_process(None, niceness).at(Step::SetResourceLimit, "niceness")
+}
+
+/// Has this thread give way to the others of the process, and to functions.
+pub fn give_way() {
+    let niceness = getpriority_process(None).unwrap_or(0);
+    // A refusal leaves it as it was, which only costs others some time.
+    let _ = setpriority_process(None, niceness + LEISURE);
 }
 
 /// Sets a limit, or keeps the hard limit that is lower already.

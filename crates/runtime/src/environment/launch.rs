@@ -159,8 +159,7 @@ pub async fn start(
         connector,
         last_peak: Arc::clone(&last_peak),
     };
-    let driver = outside::serve_during(ways, &options.outside, guest.drive(listener, exit))
-        .map_err(wire("serve the network"))?;
+    let driver = outside::serve_during(ways, Arc::clone(&options.outside), guest.drive(listener, exit));
     let environment = Environment {
         id,
         state,

@@ -182,6 +182,12 @@ impl Destinations {
         Outside { nat: self.nat, hosts: self.listening().collect() }
     }
 
+    /// Whether functions reach anything at all, for which the server has to work.
+    #[must_use]
+    pub fn are_any(&self) -> bool {
+        self.nat || !self.allowed.is_empty()
+    }
+
     /// Where the server has to listen inside: with nat, all but loopback comes to it anyway.
     fn listening(&self) -> impl Iterator<Item = SocketAddr> {
         let exact = self.allowed.iter().filter_map(AllowedHost::exact).flatten();

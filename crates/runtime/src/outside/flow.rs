@@ -2,6 +2,7 @@
 //!
 //! Questions for names go to a name server of the host, and to the next one when no answer comes.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -20,6 +21,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const IDLE_QUESTION: Duration = Duration::from_secs(10);
 /// How long an answer is waited for until a question that is asked again goes to the next name server.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Questions that are kept until they are answered: two versions of an address, with room.
+const QUESTIONS: usize = 4;
 /// The largest datagram.
 const LARGEST: usize = 65_535;
 
@@ -45,57 +48,63 @@ pub(super) struct Flow {
 impl Flow {
     /// Passes datagrams on until none came for a while, or, of questions for names, all are answered.
     pub(super) async fn run(mut self) {
-        if let Err(error) = self.pass().await {
+        let passed = if self.ends.destination == RESOLVER { self.ask().await } else { self.pass().await };
+        if let Err(error) = passed {
             self.tell(&error);
         }
     }
 
     async fn pass(&mut self) -> io::Result<()> {
-        let is_questions = self.ends.destination == RESOLVER;
-        let idle = if is_questions { IDLE_QUESTION } else { IDLE };
-        let mut turn = 0;
-        let mut socket = self.open(turn).await?;
-        let mut unanswered = 0_usize;
-        let mut asked = Instant::now();
+        let Some(target) = self.targets.first() else { return Ok(()) };
+        let socket = open(*target).await?;
         loop {
-            tokio::select! {
-                datagram = self.datagrams.recv() => {
-                    let Some(datagram) = datagram else { return Ok(()) };
-                    if is_questions && unanswered > 0 && asked.elapsed() > PATIENCE {
-                        turn += 1;
-                        socket = self.open(turn).await?;
-                        unanswered = 0;
-                    }
-                    // A datagram that is lost is what datagrams are; an error comes with the next read.
-                    let _ = socket.send(&datagram).await;
-                    unanswered += 1;
-                    asked = Instant::now();
+            match next(&mut self.datagrams, &socket, IDLE).await? {
+                Next::Datagram(datagram) => send(&socket, &datagram).await,
+                Next::Readable => {
+                    self.bring_back(&socket)?;
                 }
-                ready = socket.ready(Interest::READABLE | Interest::ERROR) => {
-                    if ready?.is_error() {
-                        clear_error(&socket)?;
-                    }
-                    if self.bring_back(&socket)? {
-                        unanswered = unanswered.saturating_sub(1);
-                        if is_questions && unanswered == 0 {
-                            return Ok(());
-                        }
-                    }
-                }
-                () = tokio::time::sleep(idle) => return Ok(()),
+                Next::Idle => return Ok(()),
             }
         }
     }
 
-    async fn open(&self, turn: usize) -> io::Result<UdpSocket> {
-        let target = self.targets[turn % self.targets.len()];
-        let any: SocketAddr = match target {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = UdpSocket::bind(any).await?;
-        socket.connect(target).await?;
-        Ok(socket)
+    /// Asks one name server after the other, until one answers everything.
+    async fn ask(&mut self) -> io::Result<()> {
+        let mut questions = Questions::default();
+        let mut last = Ok(());
+        for target in self.targets.clone() {
+            match self.ask_one(target, &mut questions).await {
+                Ok(Asked::Answered) => return Ok(()),
+                Ok(Asked::InVain) => {}
+                Err(error) => last = Err(error),
+            }
+        }
+        last
+    }
+
+    async fn ask_one(&mut self, target: SocketAddr, questions: &mut Questions) -> io::Result<Asked> {
+        let socket = open(target).await?;
+        for question in &questions.unanswered {
+            send(&socket, question).await;
+        }
+        loop {
+            match next(&mut self.datagrams, &socket, IDLE_QUESTION).await? {
+                Next::Datagram(question) => {
+                    let is_late = questions.are_late(Instant::now());
+                    questions.add(question.clone(), Instant::now());
+                    if is_late {
+                        return Ok(Asked::InVain);
+                    }
+                    send(&socket, &question).await;
+                }
+                Next::Readable => {
+                    if self.bring_back(&socket)? && questions.answer() {
+                        return Ok(Asked::Answered);
+                    }
+                }
+                Next::Idle => return Ok(Asked::Answered),
+            }
+        }
     }
 
     /// Brings one datagram from outside to the guest; says whether there was one.
@@ -124,12 +133,119 @@ impl Flow {
     }
 }
 
-/// What the host's network said about an earlier datagram.
-fn clear_error(socket: &UdpSocket) -> io::Result<()> {
+/// How far one name server brought it.
+enum Asked {
+    /// Nothing is left to ask.
+    Answered,
+    /// A question was asked again before there was an answer.
+    InVain,
+}
+
+/// Questions that wait for an answer. Which answer belongs to which is not known: they are counted.
+#[derive(Default)]
+struct Questions {
+    unanswered: VecDeque<Bytes>,
+    last: Option<Instant>,
+}
+
+impl Questions {
+    fn add(&mut self, question: Bytes, now: Instant) {
+        self.unanswered.retain(|earlier| *earlier != question);
+        if self.unanswered.len() == QUESTIONS {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back(question);
+        self.last = Some(now);
+    }
+
+    /// Takes one as answered; says whether none is left.
+    fn answer(&mut self) -> bool {
+        self.unanswered.pop_front();
+        self.unanswered.is_empty()
+    }
+
+    fn are_late(&self, now: Instant) -> bool {
+        !self.unanswered.is_empty()
+            && self.last.is_some_and(|last| now.saturating_duration_since(last) > PATIENCE)
+    }
+}
+
+/// What comes next.
+enum Next {
+    /// From the guest.
+    Datagram(Bytes),
+    /// Something from outside.
+    Readable,
+    /// Nothing for a while, or nobody is left to send anything.
+    Idle,
+}
+
+/// An error is what the host's network said about an earlier datagram.
+async fn next(datagrams: &mut mpsc::Receiver<Bytes>, socket: &UdpSocket, idle: Duration) -> io::Result<Next> {
+    tokio::select! {
+        datagram = datagrams.recv() => Ok(datagram.map_or(Next::Idle, Next::Datagram)),
+        ready = socket.ready(Interest::READABLE | Interest::ERROR) => {
+            if ready?.is_error() {
+                take_error(socket)?;
+            }
+            Ok(Next::Readable)
+        }
+        () = tokio::time::sleep(idle) => Ok(Next::Idle),
+    }
+}
+
+fn take_error(socket: &UdpSocket) -> io::Result<()> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
     }
     // There is none any more: wait for the next.
     let _ = socket.try_io(Interest::ERROR, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
     Ok(())
+}
+
+async fn open(target: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match target {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(target).await?;
+    Ok(socket)
+}
+
+/// Sends a datagram, or loses it, as networks do. An error is left for [`next`] to find.
+async fn send(socket: &UdpSocket, datagram: &[u8]) {
+    if let Err(error) = socket.send(datagram).await {
+        tracing::debug!(%error, "a datagram is lost");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_is_asked_again_is_one_question() {
+        let start = Instant::now();
+        let mut questions = Questions::default();
+        assert!(!questions.are_late(start + PATIENCE * 2));
+        questions.add("a".into(), start);
+        questions.add("aaaa".into(), start);
+        assert!(!questions.are_late(start + PATIENCE));
+        assert!(questions.are_late(start + PATIENCE * 2));
+        questions.add("a".into(), start + PATIENCE * 2);
+        assert!(!questions.are_late(start + PATIENCE * 3));
+        assert!(!questions.answer());
+        assert!(questions.answer());
+    }
+
+    #[test]
+    fn a_guest_that_only_asks_does_not_make_the_server_grow() {
+        let mut questions = Questions::default();
+        for number in 0..1_000 {
+            questions.add(format!("{number}").into(), Instant::now());
+        }
+        assert_eq!(questions.unanswered.len(), QUESTIONS);
+        assert_eq!(questions.unanswered.back().unwrap(), "999");
+    }
 }

@@ -121,7 +121,7 @@ impl Router {
                         self.on_packet(packet);
                     }
                     // A guest that never stops sending must not keep the thread from others.
-                    tokio::task::coop::consume_budget().await;
+                    tokio::task::yield_now().await;
                 }
                 accepted = accept(&self.listeners), if self.relays.len() < CONNECTIONS => match accepted {
                     Ok((stream, guest)) => self.on_connection(stream, guest),
