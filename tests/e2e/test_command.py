@@ -83,7 +83,7 @@ def test_the_doctor_speaks_json():
     assert all(item["status"] == "enforced" or item["why"] for item in report["sandbox"])
 
 
-@pytest.mark.parametrize("command", ["serve", "invoke", "logs", "doctor"])
+@pytest.mark.parametrize("command", ["serve", "invoke", "logs", "environments", "doctor"])
 def test_help_teaches(command):
     text = run_firelet(command, "--help", check=True).stdout
     assert "Usage: firelet " + command in text

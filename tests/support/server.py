@@ -1,11 +1,14 @@
 """A firelet server as a child process, with its own port and data directory."""
 
+import json
 import os
 import pathlib
 import re
 import signal
 import subprocess
 import urllib.parse
+import urllib.request
+import weakref
 
 import boto3
 import botocore.config
@@ -21,6 +24,8 @@ REGION = "us-east-1"
 
 class Server:
     """`firelet serve` on a free port."""
+
+    _started = weakref.WeakSet()
 
     def __init__(self, data_directory, *options, listen="127.0.0.1:0", prefix=(), binary=BINARY, directory=None):
         self.directory = directory
@@ -42,7 +47,13 @@ class Server:
                 env=clean_environment(),
             )
         self.endpoint = wait_for(self._announced, "the server says where it serves").group(1)
+        self._started.add(self)
         return self
+
+    @classmethod
+    def running(cls):
+        """The servers that tests have started and that have not ended."""
+        return [server for server in list(cls._started) if server.process.poll() is None]
 
     def _announced(self):
         text = self.log()
@@ -52,6 +63,11 @@ class Server:
 
     def log(self):
         return self.log_path.read_text(errors="replace")
+
+    def inventory(self):
+        """What the server says that there is of environments, interpreters that wait, and itself."""
+        with urllib.request.urlopen(f"{self.endpoint}/_firelet/environments", timeout=30) as answer:
+            return json.load(answer)
 
     @property
     def port(self):

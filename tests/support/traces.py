@@ -5,15 +5,63 @@ import pathlib
 import re
 import time
 
+from support.server import Server
+
 PROC = pathlib.Path("/proc")
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 NAMESPACES = ("pid", "mnt", "net", "ipc", "uts")
 
 
+# The processes of functions that were found so far: ids, and when they began.
+_seen = {}
+
+
 def processes_of(function):
-    """The processes on this host that run in an environment of `function`."""
+    """The processes on this host that run in an environment of `function`.
+
+    Those found once belong to it until they end, also when their server has ended and cannot be asked any more.
+    """
     mark = f"AWS_LAMBDA_FUNCTION_NAME={function}\0".encode()
-    return {pid for pid in all_processes() if mark in read(PROC / pid / "environ")}
+    spaces = {space for pid in main_processes(function) if (space := process_space(pid))}
+    found = {pid for pid in all_processes() if mark in read(PROC / pid / "environ") or is_guest(pid, spaces)}
+    alive = {(pid, begin) for pid, begin in _seen.get(function, ()) if begin_of(pid) == begin and not is_zombie(pid)}
+    _seen[function] = alive | {(pid, begin) for pid in found if (begin := begin_of(pid))}
+    return {pid for pid, _ in _seen[function]}
+
+
+def main_processes(function):
+    """The main processes of the environments of `function`, as the servers tell."""
+    found = set()
+    for server in Server.running():
+        try:
+            environments = server.inventory()["environments"]
+        except OSError:
+            # It ends just now.
+            continue
+        found |= {str(one["processId"]) for one in environments if one["function"] == function and "processId" in one}
+    return found
+
+
+def process_space(pid):
+    try:
+        return (PROC / pid / "ns" / "pid").readlink()
+    except OSError:
+        return None
+
+
+def is_guest(pid, spaces):
+    """Whether a process is in one of the process namespaces `spaces`, and not the first of it, which is firelet's."""
+    return process_space(pid) in spaces and number_inside(pid) not in (None, "1")
+
+
+def number_inside(pid):
+    """The process id in the process's own namespace."""
+    lines = read(PROC / pid / "status").decode(errors="replace").splitlines()
+    return next((line.split()[-1] for line in lines if line.startswith("NSpid:")), None)
+
+
+def is_zombie(pid):
+    return state_of(pid, 0) == "Z"
 
 
 def all_processes():

@@ -1,6 +1,7 @@
 //! The commands, and what they take.
 
 mod doctor;
+mod environments;
 mod invoke;
 mod logs;
 
@@ -26,6 +27,10 @@ pub(crate) enum Command {
     Invoke(invoke::InvokeArguments),
     /// Print the log of a function, oldest line first, each with its time.
     Logs(logs::LogsArguments),
+    /// List the execution environments of a server, whoever's they are, and the interpreters that wait for a function.
+    ///
+    /// Processes are numbered as on the server's host.
+    Environments(environments::EnvironmentsArguments),
     /// Say what this host lets firelet enforce, and which runtimes it has.
     ///
     /// Run it as the user who will run the server. The exit status is 1 when something is not fully enforced.
@@ -62,6 +67,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Invoke(arguments) => invoke::run(&arguments),
             Self::Logs(arguments) => logs::run(&arguments),
+            Self::Environments(arguments) => environments::run(&arguments),
             Self::Doctor(arguments) => doctor::run(&arguments),
             Self::Version => {
                 anstream::println!("firelet {}", env!("CARGO_PKG_VERSION"));

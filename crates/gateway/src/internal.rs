@@ -1,4 +1,4 @@
-//! What is firelet's own and not AWS's, below `/_firelet/`: health, code downloads, logs.
+//! What is firelet's own and not AWS's, below `/_firelet/`: health, code downloads, logs, environments.
 
 use bytes::{Bytes, BytesMut};
 use firelet_api::model::GetFunctionConfigurationRequest;
@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::{self, Answer};
+use crate::environments;
 use crate::server::{Services, text};
 
 const PREFIX: &str = "/_firelet/";
@@ -40,6 +41,10 @@ pub(crate) async fn answer(
     }
     match path {
         "/_firelet/health" => text(StatusCode::OK, JSON, r#"{"status":"ok"}"#),
+        "/_firelet/environments" => {
+            let inventory = services.invoker.inventory().await;
+            text(StatusCode::OK, JSON, environments::describe(&inventory).to_string())
+        }
         "/_firelet/logs" => logs(services, &request, stop).await,
         _ if path.starts_with(firelet_control::code_link::PATH) => code(services, &request).await,
         _ => text(StatusCode::NOT_FOUND, TEXT, "there is nothing here\n"),

@@ -6,6 +6,7 @@
 mod audience;
 mod body;
 mod dispatch;
+mod environments;
 mod error;
 mod event_stream;
 mod internal;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use firelet_pool::{Begun, Group, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue};
+use firelet_pool::{
+    Begun, Group, Inventory, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue,
+};
 use firelet_store::{FunctionVersion, State, Store, Version};
 use firelet_types::{
     Chance, Clock, FunctionArn, FunctionName, Qualifier, RequestId, Scope, TenantId, limits,
@@ -238,6 +240,11 @@ impl Invoker {
         let concurrency = Concurrency::new(options.concurrent_executions);
         let routing = Routing::new(Arc::clone(&store), pool, concurrency, chance);
         Self { routing, store, clock }
+    }
+
+    /// What there is of environments on this node.
+    pub async fn inventory(&self) -> Inventory {
+        self.routing.pool().inventory().await
     }
 
     /// Runs the function and waits for its answer.

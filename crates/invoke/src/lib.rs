@@ -12,7 +12,10 @@ mod routing;
 mod stream;
 mod trace;
 
-pub use firelet_pool::{CodeError, LeaseError};
+pub use firelet_pool::{
+    Activity, CodeError, InitializationType, Inventory, LeaseError, Observation, Resident, Stock,
+};
+pub use firelet_store::Version;
 
 pub use invoker::{Error, InvocationType, Invoker, Options, Request, Response};
 pub use queue::{Accepted, Queue, QueueOptions, QueueService};

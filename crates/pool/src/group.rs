@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use firelet_runtime::{Environment, InitializationType, Readiness};
+use firelet_runtime::{Environment, InitializationType, Observer, Readiness};
 use firelet_store::FunctionVersion;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -14,8 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::busy_poll::BusyPoll;
 use crate::demand::{Demand, Supply};
 use crate::freezing::Freezing;
+use crate::inventory::Resident;
 use crate::lease::{Lease, LeaseError};
-use crate::service::Task;
+use crate::service::{Key, Task};
 
 /// How long an environment that has answered is waited for before another one is made: its runtime asks for the
 /// next event within microseconds, unless the function still works.
@@ -29,11 +30,14 @@ type Waiting = oneshot::Receiver<Result<Arc<Environment>, LeaseError>>;
 
 /// The environments of one version of a function.
 pub struct Group {
+    key: Key,
     function: Arc<FunctionVersion>,
     tasks: mpsc::Sender<Task>,
     polling: Arc<BusyPoll>,
     freezing: Arc<Freezing>,
     members: Mutex<Members>,
+    /// One for each environment, from its start to some time after its end.
+    observers: Mutex<Vec<Observer>>,
 }
 
 #[derive(Default)]
@@ -93,12 +97,28 @@ struct Finishing {
 
 impl Group {
     pub(crate) fn new(
+        key: Key,
         function: Arc<FunctionVersion>,
         tasks: mpsc::Sender<Task>,
         polling: Arc<BusyPoll>,
         freezing: Arc<Freezing>,
     ) -> Self {
-        Self { function, tasks, polling, freezing, members: Mutex::default() }
+        let (members, observers) = (Mutex::default(), Mutex::default());
+        Self { key, function, tasks, polling, freezing, members, observers }
+    }
+
+    /// An environment of this group was started.
+    pub(crate) fn started(&self, observer: Observer) {
+        let mut observers = self.observers.lock();
+        observers.retain(Observer::is_of_use);
+        observers.push(observer);
+    }
+
+    /// The environments that have not ended, those that are not initialised yet among them.
+    pub(crate) fn residents(&self) -> Vec<Resident> {
+        let observers = self.observers.lock().clone();
+        let seen = observers.iter().filter_map(Observer::observe);
+        seen.map(|seen| Resident::new(&self.key, seen)).collect()
     }
 
     /// The version that its environments run.

@@ -9,14 +9,19 @@ mod code_cache;
 mod demand;
 mod freezing;
 mod group;
+mod inventory;
 mod lease;
 mod preparation;
 mod provisioning;
 mod service;
 
-pub use firelet_runtime::{AnswerStream, Invocation, Outcome, Undelivered, catalogue};
+pub use firelet_runtime::{
+    Activity, AnswerStream, InitializationType, Invocation, Observation, Outcome, Stock, Undelivered,
+    catalogue,
+};
 
 pub use code_cache::{CodeCache, CodeError};
 pub use group::Group;
+pub use inventory::{Inventory, Resident};
 pub use lease::{Begun, Lease, LeaseError, Unfinished};
 pub use service::{Options, Pool, PoolService};

@@ -170,9 +170,8 @@ impl Provisioning {
             let (maker, drivers) = (Arc::clone(&self.maker), self.drivers.clone());
             let (holder, version) = (holder.clone(), version.clone());
             self.making.spawn(async move {
-                let function = Arc::clone(creation.group.function());
                 let initialization = InitializationType::ProvisionedConcurrency;
-                let made = maker.make(&function, initialization, &drivers).await;
+                let made = maker.make(&creation.group, initialization, &drivers).await;
                 let result = made.map(|environment| creation.environment = Some(environment));
                 drop(creation);
                 Made { holder, version, result }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use firelet_runtime::{
-    Catalogue, Environment, Function, InitPhase, InitializationType, JsonLogging, StartError, start,
+    Catalogue, Environment, Function, InitPhase, InitializationType, JsonLogging, Sandboxes, StartError,
+    start,
 };
 use firelet_store::definition::LogFormat;
 use firelet_store::{FunctionVersion, Store, Version};
@@ -21,6 +22,7 @@ use crate::busy_poll::BusyPoll;
 use crate::code_cache::CodeCache;
 use crate::freezing::Freezing;
 use crate::group::Group;
+use crate::inventory::{self, Inventory, Resident};
 use crate::lease::{LeaseError, Orphan};
 use crate::preparation::Preparation;
 use crate::provisioning::{Occasion, Provisioning};
@@ -98,6 +100,7 @@ struct Shared {
     tasks: mpsc::Sender<Task>,
     polling: Arc<BusyPoll>,
     freezing: Arc<Freezing>,
+    sandboxes: Arc<Sandboxes>,
 }
 
 /// What makes environments; runs until the server stops.
@@ -133,6 +136,7 @@ impl Pool {
             tasks: sender,
             polling: Arc::new(BusyPoll::new(options.busy_poll)),
             freezing: Arc::new(Freezing::new(options.freeze_after)),
+            sandboxes: Arc::clone(&runtime.sandboxes),
         });
         let maker = Arc::new(Maker { runtime, catalogue, code });
         let service = PoolService { options, maker, shared: Arc::clone(&shared), store, tasks };
@@ -167,7 +171,8 @@ impl Pool {
         }
         let Shared { tasks, polling, freezing, .. } = &*self.shared;
         let (tasks, polling, freezing) = (tasks.clone(), Arc::clone(polling), Arc::clone(freezing));
-        let group = Arc::new(Group::new(Arc::clone(function), tasks, polling, freezing));
+        let group = Group::new(key.clone(), Arc::clone(function), tasks, polling, freezing);
+        let group = Arc::new(group);
         let replaced = groups.insert(key, Arc::clone(&group));
         drop(groups);
         if let Some(replaced) = replaced {
@@ -186,6 +191,17 @@ impl Pool {
         let group = groups.get(version)?;
         let is_current = function.is_none_or(|function| is_same_configuration(group.function(), function));
         is_current.then(|| Arc::clone(group))
+    }
+
+    /// What there is on this node.
+    pub async fn inventory(&self) -> Inventory {
+        let environments = inventory::in_order(self.shared.residents());
+        let sandboxes = Arc::clone(&self.shared.sandboxes);
+        let helper_id = sandboxes.helper_id();
+        let asked = tokio::task::spawn_blocking(move || inventory::stock(&sandboxes));
+        // Only a server that stops does not answer.
+        let prepared = asked.await.unwrap_or_default();
+        Inventory { environments, prepared, helper_id }
     }
 
     /// Runs `work` to its end, whether or not its caller stays.
@@ -234,6 +250,12 @@ impl Shared {
         });
     }
 
+    fn residents(&self) -> Vec<Resident> {
+        let current: Vec<Arc<Group>> = self.groups.read().values().cloned().collect();
+        let retired = self.retired.lock().clone();
+        current.iter().chain(&retired).flat_map(|group| group.residents()).collect()
+    }
+
     fn retire(&self, group: Arc<Group>) {
         group.retire();
         self.retired.lock().push(group);
@@ -278,8 +300,7 @@ impl PoolService {
                         work.spawn(async move {
                             let mut creation = Creation { group, result: Err(LeaseError::Stopped) };
                             let initialization = InitializationType::OnDemand;
-                            creation.result =
-                                maker.make(creation.group.function(), initialization, &drivers).await;
+                            creation.result = maker.make(&creation.group, initialization, &drivers).await;
                         });
                     }
                     Task::Finish(orphan) => {
@@ -411,18 +432,18 @@ impl Maker {
     /// errors as well as when it takes too long.
     pub(crate) async fn make(
         &self,
-        version: &FunctionVersion,
+        group: &Group,
         initialization: InitializationType,
         drivers: &mpsc::UnboundedSender<Driver>,
     ) -> Result<Arc<Environment>, LeaseError> {
-        let function = self.function(version, initialization).await?;
+        let function = self.function(group.function(), initialization).await?;
         if initialization == InitializationType::ProvisionedConcurrency {
             let limit = limits::PROVISIONED_INIT_TIMEOUT.max(function.timeout);
-            return self.attempt(&function, limit, InitPhase::Init, drivers).await;
+            return self.attempt(group, &function, limit, InitPhase::Init, drivers).await;
         }
-        match self.attempt(&function, limits::INIT_TIMEOUT, InitPhase::Init, drivers).await {
+        match self.attempt(group, &function, limits::INIT_TIMEOUT, InitPhase::Init, drivers).await {
             Err(LeaseError::Init(_)) => {
-                self.attempt(&function, function.timeout, InitPhase::Invoke, drivers).await
+                self.attempt(group, &function, function.timeout, InitPhase::Invoke, drivers).await
             }
             result => result,
         }
@@ -430,6 +451,7 @@ impl Maker {
 
     async fn attempt(
         &self,
+        group: &Group,
         function: &Function,
         limit: Duration,
         phase: InitPhase,
@@ -440,6 +462,7 @@ impl Maker {
                 StartError::Entrypoint(failed) => LeaseError::Init(failed),
                 error => LeaseError::Start(error),
             })?;
+        group.started(starting.observer());
         drivers.send(Box::pin(driver)).map_err(|_| LeaseError::Stopped)?;
         let environment = starting.initialise(limit).await.map_err(LeaseError::Init)?;
         Ok(Arc::new(environment))

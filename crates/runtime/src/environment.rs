@@ -4,6 +4,7 @@ mod guest;
 mod init;
 mod launch;
 mod log;
+mod observer;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,6 +25,7 @@ use tokio::time::Sleep;
 pub use self::init::{InitFailed, InitFailure, InitPhase, Starting};
 pub use self::launch::{StartError, start};
 use self::log::{Finished, Log};
+pub use self::observer::{Activity, Observation, Observer};
 use crate::bootstrap::Bootstraps;
 use crate::catalogue::Interpreter;
 use crate::failure::Failure;
@@ -103,7 +105,8 @@ pub enum InitializationType {
 
 impl InitializationType {
     /// The value of `AWS_LAMBDA_INITIALIZATION_TYPE`, and the name in logs.
-    pub(crate) const fn as_str(self) -> &'static str {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::OnDemand => "on-demand",
             Self::ProvisionedConcurrency => "provisioned-concurrency",
@@ -164,7 +167,7 @@ pub struct Environment {
     /// that is after the answer.
     finished: Mutex<Option<Finished>>,
     /// Whether the guest stands still. Locked from thawing it until it has its event, so that it is not stopped between.
-    frozen: Mutex<bool>,
+    frozen: Arc<Mutex<bool>>,
 }
 
 impl Environment {

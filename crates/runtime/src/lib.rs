@@ -29,9 +29,10 @@ mod variables;
 pub use bootstrap::Bootstraps;
 pub use catalogue::{Catalogue, Interpreter};
 pub use environment::{
-    Begun, Environment, Function, InitFailed, InitFailure, InitPhase, InitializationType, JsonLogging,
-    Options, Outcome, Readiness, Running, StartError, Starting, start,
+    Activity, Begun, Environment, Function, InitFailed, InitFailure, InitPhase, InitializationType,
+    JsonLogging, Observation, Observer, Options, Outcome, Readiness, Running, StartError, Starting, start,
 };
+pub use firelet_sandbox::Stock;
 pub use outside::{AllowedHost, Destinations, Outside};
 pub use prepared::PreparedInterpreters;
 pub use sandboxes::Sandboxes;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use firelet_sandbox::{Enforcement, Error, Launcher, Options, Sandbox, Spec, Template};
+use firelet_sandbox::{Enforcement, Error, Launcher, Options, Sandbox, Spec, Stock, Template};
 use parking_lot::Mutex;
 
 /// Processes and threads of one environment, as documented for Lambda.
@@ -53,6 +53,22 @@ impl Sandboxes {
         let mut current = self.templates.lock();
         *current = templates;
         prepare(&launcher, &current);
+    }
+
+    /// The process id of the helper that makes sandboxes now; it may have ended.
+    #[must_use]
+    pub fn helper_id(&self) -> u32 {
+        self.launcher.lock().helper_id()
+    }
+
+    /// What waits of the programs that are started ahead. Blocks for a round trip to the helper.
+    ///
+    /// # Errors
+    ///
+    /// When the helper has ended, or does not answer.
+    pub fn stock(&self) -> Result<Vec<Stock>, Error> {
+        let launcher = Arc::clone(&self.launcher.lock());
+        launcher.stock()
     }
 
     /// The helper that follows `ended`, started by whoever asks first.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use firelet_types::{ExtensionId, RequestId, TenantId, Timestamp};
 use tokio::sync::oneshot;
 
+use crate::environment::Activity;
 use crate::extensions::{self, Extensions};
 use crate::failure::{Crash, ExitReason, Failure, Process};
 use crate::platform_log;
@@ -507,6 +508,18 @@ impl State {
             && self.extensions.are_idle()
     }
 
+    /// What the environment is doing; none when it is gone.
+    pub(crate) fn activity(&self) -> Option<Activity> {
+        match &self.phase {
+            Phase::Init { .. } | Phase::Ready { waiting: Waiting::Init(_), .. } => {
+                Some(Activity::Initializing)
+            }
+            Phase::Ready { .. } if self.is_ready() => Some(Activity::Idle),
+            Phase::Ready { .. } | Phase::Running { .. } | Phase::Answered { .. } => Some(Activity::Busy),
+            Phase::Ended { .. } => None,
+        }
+    }
+
     fn refusal(&self, to: &'static str) -> Refusal {
         let from = match self.phase {
             Phase::Init { .. } => "Started",
@@ -573,6 +586,30 @@ mod tests {
 
     fn respond(state: &mut State, id: &RequestId) -> Result<(), Refusal> {
         state.complete(&id.to_string(), response(), "InvocationResponse", Instant::now)
+    }
+
+    #[test]
+    fn what_it_does_can_be_seen_until_it_ends() {
+        let mut runtime = Runtime::new();
+        assert_eq!(runtime.state.activity(), Some(Activity::Initializing));
+        let extension = ExtensionId::new(&runtime.ids);
+        runtime.state.register(extension, "x", &["INVOKE".into()]).unwrap();
+        let (poller, _polled) = oneshot::channel();
+        assert!(runtime.state.next(poller, Instant::now).unwrap().is_none());
+        assert_eq!(runtime.state.activity(), Some(Activity::Initializing));
+        let (poller, _polled_too) = oneshot::channel();
+        assert!(runtime.state.extension_next(extension, poller).unwrap().is_none());
+        assert_eq!(runtime.state.activity(), Some(Activity::Idle));
+        let invocation = runtime.invocation();
+        let _awaited = runtime.state.invoke(invocation.clone()).unwrap();
+        assert_eq!(runtime.state.activity(), Some(Activity::Busy));
+        respond(&mut runtime.state, &invocation.request_id).unwrap();
+        assert_eq!(runtime.state.activity(), Some(Activity::Busy));
+        let (poller, _polled) = oneshot::channel();
+        assert!(runtime.state.next(poller, Instant::now).unwrap().is_none());
+        assert_eq!(runtime.state.activity(), Some(Activity::Busy), "its extension is at work");
+        assert!(runtime.state.end(Ending::Unwanted).is_none());
+        assert_eq!(runtime.state.activity(), None);
     }
 
     #[test]

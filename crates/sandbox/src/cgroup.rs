@@ -387,10 +387,19 @@ pub(crate) fn read_statistics(kind: GaugeKind, statistics: BorrowedFd<'_>) -> Op
 
 /// Reads the peak of resident memory from `/proc/PID/status`.
 pub(crate) fn read_peak_of_process(status: impl AsFd) -> Option<u64> {
+    read_bytes_of_process(status, "VmHWM:")
+}
+
+/// Reads the resident memory from `/proc/PID/status`.
+pub(crate) fn read_memory_of_process(status: impl AsFd) -> Option<u64> {
+    read_bytes_of_process(status, "VmRSS:")
+}
+
+fn read_bytes_of_process(status: impl AsFd, name: &str) -> Option<u64> {
     let mut buffer = [0; 4096];
     let count = rustix::io::pread(status.as_fd(), &mut buffer, 0).ok()?;
     let text = String::from_utf8_lossy(&buffer[..count]);
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 

@@ -14,7 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 use rustix::net::RecvFlags;
@@ -28,7 +28,7 @@ use crate::helper::member::Member;
 use crate::helper::parts::Parts;
 use crate::helper::prepared::Templates;
 use crate::protocol::{self, ChannelRequest, Duty, Launch, MESSAGE_LIMIT, Program, Request};
-use crate::spec::Network;
+use crate::spec::{Network, Stock};
 use crate::sys;
 
 /// Sandboxes kept ready for any program, so that a burst of this many launches waits for none to be made.
@@ -82,6 +82,8 @@ struct Helper {
     /// Programs on their way that somebody waits for.
     pending: usize,
     next_number: u64,
+    /// When anything happened last but that somebody asked what there is.
+    quiet_since: Instant,
     ended: Vec<(u32, Group)>,
     buffer: Vec<u8>,
 }
@@ -102,6 +104,7 @@ impl Helper {
             network,
             pending: 0,
             next_number: 0,
+            quiet_since: Instant::now(),
             ended: Vec::new(),
             buffer: vec![0; MESSAGE_LIMIT],
         };
@@ -119,20 +122,24 @@ impl Helper {
     fn run(mut self) -> ExitCode {
         loop {
             let tokens = self.wait();
-            if tokens.is_empty() {
-                self.use_idle_time();
-            }
-            for token in tokens {
-                if !self.on_event(token) {
+            for token in &tokens {
+                if !self.on_event(*token) {
                     return self.close();
                 }
+            }
+            if tokens.is_empty() || self.quiet_since.elapsed() >= LULL {
+                self.use_idle_time();
             }
         }
     }
 
     /// False when the server is gone.
     fn on_event(&mut self, token: u64) -> bool {
-        match self.sources.get(&token).copied() {
+        let source = self.sources.get(&token).copied();
+        if !matches!(source, Some(Source::Control)) {
+            self.quiet_since = Instant::now();
+        }
+        match source {
             Some(Source::Control) => return self.on_control(),
             Some(Source::First(number)) => self.on_end(number),
             Some(Source::Duty(number)) => self.on_duty(number),
@@ -279,6 +286,9 @@ impl Helper {
     fn on_request(&mut self, message: &mut [u8], descriptors: Vec<OwnedFd>) {
         let request = protocol::decode_request(message);
         sys::wipe(message);
+        if !matches!(request, Some(Request::Stock)) {
+            self.quiet_since = Instant::now();
+        }
         match (request, <[OwnedFd; 1]>::try_from(descriptors)) {
             (Some(Request::Launch(launch)), Ok([channel])) => self.launch(&launch, channel),
             (Some(Request::Prepare(templates)), _) => {
@@ -286,9 +296,27 @@ impl Helper {
                     self.kill(number);
                 }
             }
+            (Some(Request::Stock), Ok([channel])) => {
+                // Somebody who asked and did not stay misses nothing.
+                let _ = protocol::send(&channel, &protocol::encode_stock(&self.stock()), &[]);
+            }
             (_, Ok([channel])) => refuse(&channel, &unreadable()),
             (_, Err(_)) => {}
         }
+    }
+
+    fn stock(&self) -> Vec<Stock> {
+        let stock = self.templates.waiting().map(|(template, sandboxes)| Stock {
+            name: template.name.clone(),
+            wanted: template.count,
+            waiting: sandboxes.len(),
+            memory_bytes: sandboxes
+                .iter()
+                .filter_map(|number| self.members.get(number))
+                .map(Member::memory)
+                .sum(),
+        });
+        stock.collect()
     }
 
     fn launch(&mut self, launch: &Launch, channel: OwnedFd) {

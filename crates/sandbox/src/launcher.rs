@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::network::{Ends, HOSTS, Ways};
 use crate::protocol::{self, Launched, MESSAGE_LIMIT};
 use crate::sandbox::{Counter, Gauge, GaugeKind, Process, Sandbox};
-use crate::spec::{Mount, Options, Program, Spec, Template};
+use crate::spec::{Mount, Options, Program, Spec, Stock, Template};
 
 /// The name (`argv[0]`) under which this program is the helper: `main` must then call
 /// [`run_helper`](crate::run_helper) before anything else.
@@ -113,6 +113,19 @@ impl Launcher {
             template.mounts.iter().try_for_each(check_mount)?;
         }
         self.send(&checked(protocol::encode_prepare(templates, processes))?, &[])
+    }
+
+    /// What waits of each template, by name. A round trip to the helper, for which this blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the helper has ended, or does not answer.
+    pub fn stock(&self) -> Result<Vec<Stock>, Error> {
+        let (channel, helper_end) = socket_pair()?;
+        self.send(&protocol::encode_stock_request(), &[helper_end.as_fd()])?;
+        drop(helper_end);
+        let (answer, _) = receive(&channel)?;
+        Ok(protocol::decode_stock(&answer).ok_or(Error::Protocol)??)
     }
 
     fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Error> {

@@ -36,4 +36,4 @@ pub use helper::run_helper;
 pub use launcher::{HELPER_NAME, Launcher};
 pub use limits::{give_way, raise_descriptor_limit};
 pub use sandbox::{End, ExitStatus, Process, Sandbox, Usage, read_exit};
-pub use spec::{Cpu, MEGABYTES_PER_VCPU, Mount, Network, Options, Outside, Program, Spec, Template};
+pub use spec::{Cpu, MEGABYTES_PER_VCPU, Mount, Network, Options, Outside, Program, Spec, Stock, Template};

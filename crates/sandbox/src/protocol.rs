@@ -19,7 +19,7 @@ use crate::enforcement::{Enforcement, EnforcementItem, EnforcementStatus};
 use crate::error::{Failure, Step};
 use crate::network::HOSTS;
 use crate::sandbox::{End, GaugeKind};
-use crate::spec::{self, Cpu, Mount, Network, Options, Outside, Spec, Template};
+use crate::spec::{self, Cpu, Mount, Network, Options, Outside, Spec, Stock, Template};
 
 /// The largest message, well under the default socket buffer.
 pub(crate) const MESSAGE_LIMIT: usize = 128 * 1024;
@@ -184,6 +184,8 @@ pub(crate) enum Request {
     Launch(Launch),
     /// Replaces all templates; nothing is answered.
     Prepare(Vec<Prepared>),
+    /// What waits of each template; comes with a socket for the answer.
+    Stock,
 }
 
 /// What the server asks for over the channel of a sandbox. The end of the channel is the end of the sandbox.
@@ -201,6 +203,7 @@ const PREPARE: u8 = 1;
 const START: u8 = 2;
 const SOCKET: u8 = 3;
 const RESET: u8 = 4;
+const STOCK: u8 = 5;
 
 pub(crate) fn encode_launch(spec: &Spec) -> Vec<u8> {
     let mut writer = Writer::default();
@@ -223,6 +226,10 @@ pub(crate) fn encode_start(program: &spec::Program, processes: u32) -> Vec<u8> {
 
 pub(crate) fn encode_socket_request() -> Vec<u8> {
     vec![SOCKET]
+}
+
+pub(crate) fn encode_stock_request() -> Vec<u8> {
+    vec![STOCK]
 }
 
 pub(crate) fn encode_prepare(templates: &[Template], processes: u32) -> Vec<u8> {
@@ -370,6 +377,7 @@ pub(crate) fn decode_request(bytes: &[u8]) -> Option<Request> {
             }
             Some(Request::Prepare(templates))
         }
+        STOCK => Some(Request::Stock),
         _ => None,
     }
 }
@@ -575,6 +583,32 @@ fn decode_failure(reader: &mut Reader<'_>) -> Option<Failure> {
     Some(Failure { step, errno, detail: reader.text()? })
 }
 
+pub(crate) fn encode_stock(stock: &[Stock]) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.byte(0).count(stock.len());
+    for Stock { name, wanted, waiting, memory_bytes } in stock {
+        writer.text(name).count(*wanted).count(*waiting).number(*memory_bytes);
+    }
+    writer.finish()
+}
+
+pub(crate) fn decode_stock(bytes: &[u8]) -> Option<Result<Vec<Stock>, Failure>> {
+    let mut reader = Reader::new(bytes);
+    if reader.byte()? == 1 {
+        return decode_failure(&mut reader).map(Err);
+    }
+    let mut stock = Vec::new();
+    for _ in 0..reader.count()? {
+        stock.push(Stock {
+            name: reader.text()?,
+            wanted: usize::try_from(reader.number()?).ok()?,
+            waiting: usize::try_from(reader.number()?).ok()?,
+            memory_bytes: reader.number()?,
+        });
+    }
+    Some(Ok(stock))
+}
+
 pub(crate) fn encode_enforcement(enforcement: &Enforcement) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.byte(0).count(enforcement.items.len());
@@ -685,6 +719,17 @@ mod tests {
         }
         assert!(decode_request(&[0xff; 64]).is_none());
         assert!(decode_channel_request(&[RESET, 0xff, 0xff]).is_none());
+    }
+
+    #[test]
+    fn a_stock_arrives_as_it_was_sent() {
+        assert!(matches!(decode_request(&encode_stock_request()), Some(Request::Stock)));
+        let of = |name: &str, waiting| Stock { name: name.into(), wanted: 2, waiting, memory_bytes: 1 << 40 };
+        for stock in [vec![], vec![of("python3.13", 0), of("nodejs20.x", 2)]] {
+            assert_eq!(decode_stock(&encode_stock(&stock)).unwrap().unwrap(), stock);
+        }
+        let whole = encode_stock(&[of("python3.13", 1)]);
+        assert!((0..whole.len()).all(|length| decode_stock(&whole[..length]).is_none()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -211,12 +211,31 @@ impl Sandbox {
         }
     }
 
+    /// The process id of the main process, as this process's `/proc` numbers it; none when it has ended. Reads a file of
+    /// the kernel.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        process_id(&self.main_process)
+    }
+
     /// What it has used so far: two reads of a kernel file, nothing when nothing changed.
     #[must_use]
     pub fn usage(&self) -> Usage {
         let peak_memory_bytes = self.gauge.as_ref().map_or(0, Gauge::peak);
         Usage { peak_memory_bytes }
     }
+}
+
+/// The process id behind a pidfd; none when the process has ended, or is not in this `/proc`.
+pub(crate) fn process_id(process: &OwnedFd) -> Option<u32> {
+    let information = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).ok()?;
+    process_id_in(&information)
+}
+
+/// The kernel writes -1 for a process that has ended, and 0 for one that cannot be seen from here.
+fn process_id_in(information: &str) -> Option<u32> {
+    let number = information.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    number.trim().parse().ok().filter(|number| *number > 0)
 }
 
 impl Drop for Sandbox {
@@ -345,6 +364,17 @@ mod tests {
             }
         }
         assert_eq!(ExitStatus::parse(&[]), None);
+    }
+
+    #[test]
+    fn a_process_has_an_id_until_it_ends() {
+        let information =
+            |number: &str| format!("pos:\t0\nflags:\t02000002\nPid:\t{number}\nNSpid:\t{number}\n");
+        assert_eq!(process_id_in(&information("4711\t2")), None);
+        assert_eq!(process_id_in(&information("4711")), Some(4711));
+        assert_eq!(process_id_in(&information("-1")), None);
+        assert_eq!(process_id_in(&information("0")), None);
+        assert_eq!(process_id_in(""), None);
     }
 
     #[test]

@@ -86,6 +86,19 @@ pub struct Template {
     pub count: usize,
 }
 
+/// How many programs of a [`Template`] wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stock {
+    /// The template's name.
+    pub name: String,
+    /// How many shall wait.
+    pub wanted: usize,
+    /// How many do.
+    pub waiting: usize,
+    /// What those hold together, in bytes; zero where the host does not count it.
+    pub memory_bytes: u64,
+}
+
 /// A directory or file of the host, shown inside the sandbox, read-only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {

@@ -172,7 +172,7 @@ pub async fn start(
         init: Mutex::new(None),
         spent: Mutex::default(),
         finished: Mutex::new(None),
-        frozen: Mutex::new(false),
+        frozen: Arc::default(),
     };
     Ok((Starting { environment, end, started, phase }, driver))
 }

@@ -1,7 +1,7 @@
 //! One sandbox as the helper keeps it: its parts, its first process, its guests.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -21,7 +21,7 @@ use crate::namespace;
 use crate::network;
 use crate::protocol::{self, Duty, Launch, Launched, Order, Program};
 use crate::root::{self, Base, Tmp};
-use crate::sandbox::{End, ExitStatus, GaugeKind, estimate_peak};
+use crate::sandbox::{self, End, ExitStatus, GaugeKind, estimate_peak};
 use crate::spec::{Mount, Network};
 use crate::sys::{self, Child, Forked};
 
@@ -252,6 +252,18 @@ impl Member {
         }
     }
 
+    /// How much memory it holds, in bytes: what its cgroup counts but for cached files, or else what is resident of its main
+    /// process. Zero where neither is told.
+    pub(super) fn memory(&self) -> u64 {
+        if let Ok(Some((kind, [_, current, statistics]))) = self.parts.group.gauge_files() {
+            let files = crate::cgroup::cached_bytes(kind, &statistics).unwrap_or(0);
+            return crate::cgroup::read_number(&current).unwrap_or(0).saturating_sub(files);
+        }
+        let main = self.guests.first().and_then(|(_, guest)| main_process_gauge(&guest.process));
+        let status = main.and_then(|(_, files)| files.into_iter().next());
+        status.and_then(crate::cgroup::read_memory_of_process).unwrap_or(0)
+    }
+
     /// The kernel's peak counts cached files and `/tmp` too; what of those is held now was, most likely, held then.
     fn peak(&self) -> u64 {
         let Ok(Some((kind, [peak, current, statistics]))) = self.parts.group.gauge_files() else { return 0 };
@@ -448,8 +460,7 @@ impl Guest {
 
 /// Where no cgroup counts memory, the kernel still tells the peak of the main process.
 fn main_process_gauge(main: &OwnedFd) -> Option<(GaugeKind, Vec<OwnedFd>)> {
-    let information = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", main.as_raw_fd())).ok()?;
-    let number: i32 = information.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())?;
+    let number = sandbox::process_id(main)?;
     let status = std::fs::File::open(format!("/proc/{number}/status")).ok()?;
     Some((GaugeKind::Process, vec![status.into()]))
 }

@@ -45,6 +45,11 @@ impl Templates {
         self.templates.get(name).map(|waiting| &waiting.template)
     }
 
+    /// Each template, with the sandboxes where its program waits.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&Prepared, &VecDeque<u64>)> {
+        self.templates.values().map(|waiting| (&waiting.template, &waiting.ready))
+    }
+
     /// The template that lacks a waiting program; none while one is on its way.
     pub(super) fn lacking(&self) -> Option<String> {
         if self.templates.values().any(|waiting| !waiting.starting.is_empty()) {

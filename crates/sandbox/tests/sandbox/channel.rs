@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_sandbox_made_anew_is_out_of_memory_only_for_itself", a_sandbox_made_anew_is_judged_for_itself),
     ("a_program_that_waits_is_told_its_environment", a_program_that_waits_is_told_its_environment),
     ("a_program_that_waits_gets_the_limits_of_its_launch", a_program_that_waits_gets_the_limits),
+    ("the_helper_tells_what_waits", the_helper_tells_what_waits),
     ("a_template_that_fails_is_done_without", a_template_that_fails_is_done_without),
     ("an_empty_opt_shows_nothing", an_empty_opt_shows_nothing),
 ];
@@ -212,6 +213,25 @@ fn a_program_that_waits_gets_the_limits() {
     let outcome = from_template(&world, &spec);
     assert!(outcome.output.ends_with(&format!(" {}\n", 600 << 20)), "{}", outcome.output);
     assert!(outcome.peak_memory_bytes <= spec.memory_bytes);
+}
+
+fn the_helper_tells_what_waits() {
+    let world = World::new();
+    assert_eq!(world.launcher.stock().unwrap(), []);
+    let missing = Template {
+        name: "missing".into(),
+        program: Program { argv: vec!["/no".into()], ..program("") },
+        ..template(1)
+    };
+    world.launcher.prepare(&[template(2), missing], 64).unwrap();
+    let stock = wait_for("two programs that wait", || {
+        let stock = world.launcher.stock().unwrap();
+        stock.iter().any(|stock| stock.name == "waiter" && stock.waiting == 2).then_some(stock)
+    });
+    let [missing, waiter] = stock.as_slice() else { panic!("{stock:?}") };
+    assert_eq!((missing.name.as_str(), missing.wanted, missing.waiting), ("missing", 1, 0));
+    assert_eq!((waiter.wanted, missing.memory_bytes), (2, 0));
+    assert!(waiter.memory_bytes > 1 << 20 && waiter.memory_bytes < 1 << 30, "{waiter:?}");
 }
 
 fn a_template_that_fails_is_done_without() {

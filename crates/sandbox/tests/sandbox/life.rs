@@ -82,11 +82,14 @@ fn an_impossible_specification_is_refused() {
 fn kill_ends_everything_in_the_sandbox() {
     let world = World::new();
     let sandbox = world.launcher.launch(&shell("(setsid sleep 1000 &) ; sleep 1000 & wait")).unwrap();
+    let main = sandbox.process_id().unwrap();
+    assert!(fs::read_to_string(format!("/proc/{main}/cmdline")).unwrap().starts_with("/bin/sh\0-c\0(setsid"));
     sandbox.kill();
     sandbox.kill();
     // The output ends only when the last process that holds it is gone.
     let outcome = finish(sandbox);
     assert_eq!(outcome.status, None);
+    wait_for("the end of the main process", || outcome.sandbox.process_id().is_none().then_some(()));
     outcome.sandbox.kill();
 }
 
