@@ -67,6 +67,16 @@ def test_six_megabytes_go_both_ways(world, echo):
     assert answer.body == payload
 
 
+def test_large_payloads_take_bounded_memory(server, world, echo):
+    payload = json.dumps("x" * (LIMIT - 2)).encode()
+    world.invoke(echo, payload)
+    before = server.memory("VmHWM")
+    for _ in range(20):
+        assert world.invoke(echo, payload).body == payload
+    # Two payloads at a time, and what the allocator keeps of earlier ones.
+    assert server.memory("VmHWM") - before < 8 * LIMIT // 1024
+
+
 def test_more_than_six_megabytes_is_refused(world, echo):
     payload = json.dumps("x" * LIMIT).encode()
     error = refusal(world.client.invoke, FunctionName=echo, Payload=payload)

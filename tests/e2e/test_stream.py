@@ -4,7 +4,6 @@ streaming mode."""
 import base64
 import http.client
 import json
-import pathlib
 import re
 
 import pytest
@@ -36,12 +35,6 @@ def told(world):
 
 def url(name):
     return f"/2021-11-15/functions/{name}/response-streaming-invocations"
-
-
-def memory(server):
-    """Resident memory of the server in KB."""
-    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s*(\d+)", status)[1])
 
 
 def log(server, name):
@@ -203,10 +196,10 @@ def test_there_is_one_mode_only(server, world):
 def test_a_stream_has_a_length_limit_and_the_server_bounded_memory(server, world):
     name = deploy(world, Timeout=120)
     run(world, name, ["fill", 16 << 20])
-    before, most, size = memory(server), 0, 0
+    before, most, size = server.memory(), 0, 0
     for event in begin(world, name, ["fill", STREAM_LIMIT + (1 << 20)])["EventStream"]:
         size += len(event.get("PayloadChunk", {}).get("Payload", b""))
-        most = max(most, memory(server)) if size % (8 << 20) < (1 << 16) else most
+        most = max(most, server.memory()) if size % (8 << 20) < (1 << 16) else most
     assert (size, event) == (STREAM_LIMIT, {"InvokeComplete": {"ErrorCode": "Function.ResponseSizeTooLarge"}})
     assert most - before < MOST_MEMORY
     message = f"Exceeded maximum allowed payload size ({STREAM_LIMIT} bytes)."
@@ -229,10 +222,10 @@ class Caller:
 def test_a_caller_that_does_not_read_holds_nothing_up_for_longer_than_the_timeout(server, world):
     name = deploy(world, Timeout=2)
     run(world, name, ["write", "x"])
-    before = memory(server)
+    before = server.memory()
     callers = [Caller(server, name, ["fill", 64 << 20]) for _ in range(4)]
     wait_for(lambda: log(server, name).count("\tStatus: timeout") == 4, "the functions' time is over")
-    assert memory(server) - before < MOST_MEMORY
+    assert server.memory() - before < MOST_MEMORY
     assert run(world, name, ["write", "again"]).body == b"again"
     rest = callers[0].response.read()
     assert len(rest) < 64 << 20 and b"Sandbox.Timedout" in rest[-1024:]
@@ -338,6 +331,15 @@ def test_node_pipelines_wait_for_the_caller(server, world):
     assert rest.count(b"x") >= 512 * 65536 - 1 and rest[-6:-4] == b"{}"
     assert len(re.findall(r"piece \d+", log(server, name))) == 512
     caller.close()
+
+
+def test_rust_functions_stream_with_the_crate_they_use(world):
+    name = world.deploy(packages.example("rust-stream"), runtime="provided.al2023")
+    answer = world.stream(name, {"words": ["one", "two"]})
+    assert content_type(answer) == "application/vnd.awslambda.http-integration-response"
+    prelude, _, words = read(answer).body.partition(bytes(8))
+    assert (json.loads(prelude)["statusCode"], words) == (200, b"onetwo")
+    assert world.invoke(name, {"words": ["one"]}).body.endswith(b"one")
 
 
 def settled(value):

@@ -73,6 +73,11 @@ class Server:
     def port(self):
         return urllib.parse.urlsplit(self.endpoint).port
 
+    def memory(self, what="VmRSS"):
+        """Resident memory in KB; the most there ever was is VmHWM."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"{what}:\s*(\d+)", status)[1])
+
     def client(self, account=ACCOUNT, region=REGION, **settings):
         """A boto3 client that neither retries nor validates, so that the server's answers are seen."""
         config = botocore.config.Config(

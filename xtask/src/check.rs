@@ -10,8 +10,10 @@ use crate::{codegen, tidy};
 pub(crate) fn run_all(root: &Path) -> anyhow::Result<()> {
     heading("format");
     run(cargo(root).args(["fmt", "--all", "--check"])).context("run `cargo fmt --all`")?;
-    run(cargo(&root.join("examples/rust-hello")).args(["fmt", "--check"]))
-        .context("run `cargo fmt` in examples/rust-hello")?;
+    for example in ["rust-hello", "rust-stream"] {
+        run(cargo(&root.join("examples").join(example)).args(["fmt", "--check"]))
+            .with_context(|| format!("run `cargo fmt` in examples/{example}"))?;
+    }
     heading("clippy");
     run(cargo(root).args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
     heading("tidy");

@@ -30,7 +30,7 @@ enum Language {
     Rust,
 }
 
-/// All examples, in the order they are shown.
+/// The examples that the demo shows, in this order.
 pub(crate) const EXAMPLES: [Example; 4] = [
     Example {
         name: "python-hello",
@@ -62,9 +62,23 @@ pub(crate) const EXAMPLES: [Example; 4] = [
     },
 ];
 
+/// An example that the demo leaves out: its answer is one for callers who read streams.
+const STREAM: Example = Example {
+    name: "rust-stream",
+    runtime: "provided.al2023",
+    handler: "bootstrap",
+    event: r#"{"words": ["one", "two"]}"#,
+    language: Language::Rust,
+};
+
+/// All examples.
+pub(crate) fn all() -> impl Iterator<Item = Example> {
+    EXAMPLES.into_iter().chain([STREAM])
+}
+
 /// Builds all examples and says so.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
-    for example in EXAMPLES {
+    for example in all() {
         progress::step(&format!("build {}", example.name), || build(root, example)).0?;
     }
     println!("  {}", directory(root).display());

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 
 use self::count::{Count, Format};
 use crate::commands::{self, PYTHON, cargo, require, require_node, require_python, target_directory};
-use crate::examples::{self, EXAMPLES};
+use crate::examples;
 use crate::progress::step;
 
 /// Options of `cargo xtask test`.
@@ -78,7 +78,7 @@ fn unit(root: &Path, options: &Options) -> anyhow::Result<Count> {
 fn end_to_end(root: &Path, options: &Options) -> anyhow::Result<Count> {
     println!("\nTests of the binary through AWS clients");
     let binary = build_firelet(root, options.release)?;
-    for example in EXAMPLES {
+    for example in examples::all() {
         step(&format!("build {}", example.name), || examples::build(root, example)).0?;
     }
     let python = step("boto3, awscli, pytest", || prepare::python(root)).0?;

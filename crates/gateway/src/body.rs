@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use firelet_api::{ApiError, ErrorKind, Operation};
 use firelet_invoke::InvocationType;
-use firelet_types::limits;
+use firelet_types::{Gathered, TooLarge, limits};
 use futures_util::StreamExt;
 use futures_util::stream::Stream;
 use http::{HeaderMap, HeaderName};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited, StreamBody};
+use http_body_util::{BodyExt, Either, Full, StreamBody};
 use hyper::body::{Body, Frame, Incoming};
 
 use crate::error::from_invoke;
@@ -20,6 +20,8 @@ use crate::error::from_invoke;
 const CONTROL_BYTES: usize = 1 << 20;
 /// Where a request says how a function is to be invoked.
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
+/// How long a client whose body is refused may go on sending it.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a client may take to send a body.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -72,20 +74,51 @@ pub(crate) fn pieces(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Answ
 }
 
 /// Reads the body of a request.
-pub(crate) async fn read(kind: Kind, body: Incoming) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(kind: Kind, mut body: Incoming) -> Result<Bytes, ApiError> {
     let limit = kind.limit();
     let announced = body.size_hint().exact();
     if announced.is_some_and(|size| size > limit as u64) {
+        pass_over(&mut body, limit).await;
         return Err(too_large(kind, announced));
     }
-    match tokio::time::timeout(PATIENCE, Limited::new(body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(kind, announced)),
+    match tokio::time::timeout(PATIENCE, gather(&mut body, limit)).await {
+        Ok(Ok(Ok(whole))) => Ok(whole),
+        Ok(Ok(Err(TooLarge(_)))) => {
+            pass_over(&mut body, limit).await;
+            Err(too_large(kind, announced))
+        }
         Ok(Err(_)) | Err(_) => Err(ApiError::new(
             ErrorKind::SerializationException,
             "The request body ended before it was complete.",
         )),
     }
+}
+
+/// Reads what a client still sends of a body that is refused, about `limit` bytes of it and for a while, so that a client that
+/// reads only when it has sent all can read why.
+async fn pass_over(body: &mut Incoming, limit: usize) {
+    let mut left = limit;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await
+            && left > 0
+        {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        }
+    };
+    // However that ends, the answer is the same.
+    let _ = tokio::time::timeout(REFUSAL_PATIENCE, reading).await;
+}
+
+async fn gather(body: &mut Incoming, limit: usize) -> hyper::Result<Result<Bytes, TooLarge>> {
+    let mut gathered = Gathered::new(limit, body.size_hint().exact());
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame?.into_data()
+            && let Err(error) = gathered.add(piece)
+        {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(gathered.finish()))
 }
 
 /// AWS names the size of a payload, and of other requests the limit and the operation, whose name for Invoke is the

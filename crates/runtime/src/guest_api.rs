@@ -4,7 +4,10 @@
 //! the server. Which calls are allowed when is decided by [`crate::state`].
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -80,9 +83,10 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off delays on a guest's connection");
     }
-    let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(answer(&shared, request).await) }
+    let kept = Kept::default();
+    let service = service_fn(|request| {
+        let (shared, kept) = (Arc::clone(&shared), kept.clone());
+        async move { Ok::<_, Infallible>(answer(&shared, &kept, request).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .max_buf_size(HEAD_BYTES)
@@ -94,13 +98,46 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     if let Err(error) = served {
         tracing::debug!(%error, "a guest's connection ended");
     }
+    kept.finish().await;
 }
 
-async fn answer(shared: &Shared, request: Request<Incoming>) -> Answer {
+/// The work for a request that is not given up when its connection ends: what the guest had sent until then is taken.
+#[derive(Clone, Default)]
+pub(crate) struct Kept(Arc<Mutex<Option<Work>>>);
+
+/// Ends with the answer, for which the connection may no longer be there.
+pub(crate) type Work = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+impl Kept {
+    /// Does `work`, as long as the connection is there.
+    pub(crate) async fn run(&self, work: Work) -> Answer {
+        *self.0.lock() = Some(work);
+        poll_fn(|context| {
+            let mut work = self.0.lock();
+            // It is there: only the end of the connection, and so of this, takes it away.
+            let answer = work.as_mut().map_or(Poll::Pending, |work| work.as_mut().poll(context));
+            if answer.is_ready() {
+                *work = None;
+            }
+            answer
+        })
+        .await
+    }
+
+    /// Does what is left when the connection has ended.
+    async fn finish(&self) {
+        let work = self.0.lock().take();
+        if let Some(work) = work {
+            work.await;
+        }
+    }
+}
+
+async fn answer(shared: &Arc<Shared>, kept: &Kept, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     if let Some(path) = path.strip_prefix(runtime_api::PREFIX) {
-        return runtime_api::answer(shared, path, &parts, body).await;
+        return runtime_api::answer(shared, kept, path, &parts, body).await;
     }
     if let Some(path) = path.strip_prefix(extensions_api::PREFIX) {
         return extensions_api::answer(shared, path, &parts, body).await;

@@ -7,23 +7,24 @@
 //! like the `GET /next` that would follow it, with the next event in place of a 202. It saves firelet's bootstraps a
 //! round trip for each invocation.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use firelet_types::limits;
+use firelet_types::{Gathered, TooLarge, limits};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, accepted, error, json, not_found, pass_over, too_large, truncated};
 use crate::failure::{Failure, recorded_error_type};
-use crate::guest_api::Shared;
+use crate::guest_api::{Kept, Shared};
 use crate::platform_log::event::Status;
 use crate::state::{Completion, Invocation, Refusal, State};
 use crate::stream::{Over, Writer};
@@ -45,12 +46,18 @@ const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-
 const NEXT: HeaderName = HeaderName::from_static("firelet-runtime-next");
 
 /// Answers a request for `path`, which follows [`PREFIX`].
-pub(crate) async fn answer(shared: &Shared, path: &str, parts: &Parts, body: Incoming) -> Answer {
-    let state = &*shared.state;
+pub(crate) async fn answer(
+    shared: &Shared,
+    kept: &Kept,
+    path: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Answer {
+    let state = &shared.state;
     match (&parts.method, path.split('/').collect::<Vec<_>>().as_slice()) {
         (&Method::GET, ["invocation", "next"]) => next(shared).await,
         (&Method::POST, ["invocation", id, "response"]) => {
-            let answer = respond(state, id, &parts.headers, body).await;
+            let answer = respond(state, kept, id, &parts.headers, body).await;
             next_after(answer, shared, &parts.headers).await
         }
         (&Method::POST, ["invocation", id, "error"]) => {
@@ -119,7 +126,13 @@ fn event(invocation: Invocation) -> Answer {
     response
 }
 
-async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, mut body: Incoming) -> Answer {
+async fn respond(
+    state: &Arc<Mutex<State>>,
+    kept: &Kept,
+    id: &str,
+    headers: &HeaderMap,
+    mut body: Incoming,
+) -> Answer {
     const TO: &str = "InvocationResponse";
     let reading = match Reading::begin(state, Some(id), TO) {
         Ok(reading) => reading,
@@ -138,17 +151,19 @@ async fn respond(state: &Mutex<State>, id: &str, headers: &HeaderMap, mut body: 
             return answer;
         }
     };
-    let read = match writer {
-        Some(writer) => pass_on(&mut body, writer).await,
-        None => reading.read(&mut body).await.map(|(payload, trailers)| {
-            let content_type = content_type.map(str::to_owned);
-            reported_error(&trailers).unwrap_or(Completion::Response { content_type, payload })
-        }),
-    };
-    match read {
-        Ok(completion) => complete(state, id, completion, TO, accepted()),
-        Err(error) => refuse_body(state, id, TO, error, &mut body).await,
+    if let Some(writer) = writer {
+        let id = id.to_owned();
+        let passing = async move {
+            let read = pass_on(&mut body, writer).await;
+            settle(&reading.0, &id, read, TO, &mut body).await
+        };
+        return kept.run(Box::pin(passing)).await;
     }
+    let read = reading.read(&mut body).await.map(|(payload, trailers)| {
+        let content_type = content_type.map(str::to_owned);
+        reported_error(&trailers).unwrap_or(Completion::Response { content_type, payload })
+    });
+    settle(state, id, read, TO, &mut body).await
 }
 
 /// Passes an answer on to a caller who takes it in pieces.
@@ -187,30 +202,30 @@ fn reported_error(trailers: &HeaderMap) -> Option<Completion> {
     Some(Completion::Error { error_type, payload: Bytes::from(payload) })
 }
 
-async fn fail(state: &Mutex<State>, id: &str, headers: &HeaderMap, mut body: Incoming) -> Answer {
+async fn fail(state: &Arc<Mutex<State>>, id: &str, headers: &HeaderMap, mut body: Incoming) -> Answer {
     const TO: &str = "InvocationErrorResponse";
     let reading = match Reading::begin(state, Some(id), TO) {
         Ok(reading) => reading,
         Err(refusal) => return refused(&refusal),
     };
-    match reading.read(&mut body).await {
-        Ok((payload, _)) => {
-            let completion = Completion::Error { error_type: error_type(headers), payload };
-            complete(state, id, completion, TO, accepted())
-        }
-        Err(error) => refuse_body(state, id, TO, error, &mut body).await,
-    }
+    let read = reading.read(&mut body).await;
+    let read = read.map(|(payload, _)| Completion::Error { error_type: error_type(headers), payload });
+    settle(state, id, read, TO, &mut body).await
 }
 
-/// Answers a body that cannot be taken. One that ends early on its connection says nothing of the invocation, unless some of it
-/// has reached the caller: the process may be about to end, which says more.
-async fn refuse_body(
+/// Completes the invocation with what was read, and answers. A body that ends early on its connection says nothing of the
+/// invocation, unless some of it has reached the caller: the process may be about to end, which says more.
+async fn settle(
     state: &Mutex<State>,
     id: &str,
+    read: Result<Completion, BodyError>,
     to: &'static str,
-    error: BodyError,
     body: &mut Incoming,
 ) -> Answer {
+    let error = match read {
+        Ok(completion) => return complete(state, id, completion, to, accepted()),
+        Err(error) => error,
+    };
     match error {
         BodyError::TooLarge(failure, limit) => {
             let answer = complete(state, id, Completion::Failed(failure), to, too_large(limit));
@@ -235,7 +250,7 @@ fn complete(
     }
 }
 
-async fn fail_init(state: &Mutex<State>, headers: &HeaderMap, mut body: Incoming) -> Answer {
+async fn fail_init(state: &Arc<Mutex<State>>, headers: &HeaderMap, mut body: Incoming) -> Answer {
     let reading = match Reading::begin(state, None, "InitError") {
         Ok(reading) => reading,
         Err(refusal) => return refused(&refusal),
@@ -266,6 +281,12 @@ enum BodyError {
     Truncated,
 }
 
+impl From<TooLarge> for BodyError {
+    fn from(TooLarge(limit): TooLarge) -> Self {
+        Self::TooLarge(Failure::response_too_large(), limit)
+    }
+}
+
 impl From<Over> for BodyError {
     fn from(_: Over) -> Self {
         Self::Truncated
@@ -273,31 +294,29 @@ impl From<Over> for BodyError {
 }
 
 /// The reading of one answer's body, for as long as its connection lives.
-struct Reading<'a>(&'a Mutex<State>);
+struct Reading(Arc<Mutex<State>>);
 
-impl<'a> Reading<'a> {
-    fn begin(state: &'a Mutex<State>, request_id: Option<&str>, to: &'static str) -> Result<Self, Refusal> {
+impl Reading {
+    fn begin(state: &Arc<Mutex<State>>, request_id: Option<&str>, to: &'static str) -> Result<Self, Refusal> {
         state.lock().begin_reading(request_id, to)?;
-        Ok(Self(state))
+        Ok(Self(Arc::clone(state)))
     }
 
     /// The whole body, and its trailers.
     async fn read(&self, body: &mut Incoming) -> Result<(Bytes, HeaderMap), BodyError> {
-        let limit = limits::RESPONSE_PAYLOAD_BYTES;
-        match Limited::new(body, limit).collect().await {
-            Ok(collected) => {
-                let trailers = collected.trailers().cloned().unwrap_or_default();
-                Ok((collected.to_bytes(), trailers))
+        let mut gathered = Gathered::new(limits::RESPONSE_PAYLOAD_BYTES, body.size_hint().exact());
+        let mut trailers = HeaderMap::new();
+        while let Some(frame) = body.frame().await {
+            match frame.map_err(|_| BodyError::Truncated)?.into_data() {
+                Ok(piece) => gathered.add(piece)?,
+                Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
             }
-            Err(error) if error.is::<LengthLimitError>() => {
-                Err(BodyError::TooLarge(Failure::response_too_large(), limit))
-            }
-            Err(_) => Err(BodyError::Truncated),
         }
+        Ok((gathered.finish(), trailers))
     }
 }
 
-impl Drop for Reading<'_> {
+impl Drop for Reading {
     fn drop(&mut self) {
         self.0.lock().end_reading();
     }

@@ -10,6 +10,7 @@ pub mod chance;
 pub mod clock;
 pub mod digest;
 pub mod function_url;
+pub mod gathered;
 pub mod id;
 pub mod image;
 pub mod layer;
@@ -23,6 +24,7 @@ pub use chance::Chance;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use digest::CodeSha256;
 pub use function_url::{FunctionUrlId, FunctionUrlIdError};
+pub use gathered::{Gathered, TooLarge};
 pub use id::{
     CodeSigningConfigId, CodeSigningConfigIdError, EnvironmentId, ExtensionEventId, ExtensionId, Ids,
     MappingId, RequestId, RevisionId,
