@@ -44,6 +44,7 @@ const PYTHON: &[Embedded] = embedded!(
     "firelet_runtime/identity.py",
     "firelet_runtime/logs.py",
     "firelet_runtime/marshal.py",
+    "firelet_runtime/zygote.py",
 );
 
 const NODE: &[Embedded] = embedded!(

@@ -16,6 +16,8 @@ use crate::variables;
 
 /// Has firelet's bootstrap wait to be told its function.
 const WAIT: &str = "--wait";
+/// Has it fork interpreters that wait.
+const FORK: &str = "--fork";
 
 /// Beginnings of the names of variables that programs and their libraries read when they start.
 const READ_AT_START: &[&str] = &[
@@ -78,11 +80,15 @@ impl PreparedInterpreters {
 }
 
 fn template(interpreter: &Interpreter, bootstrap: &Bootstrap, count: usize) -> Template {
-    let argv = bootstrap.argv.iter().map(String::as_str).chain([WAIT]).map(Into::into).collect();
-    let environment = variables::of_runtime(interpreter);
+    let program = |how| Program {
+        argv: bootstrap.argv.iter().map(String::as_str).chain([how]).map(Into::into).collect(),
+        environment: variables::of_runtime(interpreter),
+        working_directory: "/".into(),
+    };
     Template {
         name: interpreter.runtime.clone(),
-        program: Program { argv, environment, working_directory: "/".into() },
+        program: program(WAIT),
+        zygote: (interpreter.family == Family::Python).then(|| program(FORK)),
         mounts: mounts(interpreter, bootstrap),
         count,
     }

@@ -248,6 +248,12 @@ impl Group {
         Ok(entrance)
     }
 
+    /// How a process gets in that was not cloned into its cgroup of version 2: a file to write `0` to.
+    pub(crate) fn late_entrance(&self) -> Result<Option<OwnedFd>, Failure> {
+        let member = self.members.iter().find(|member| member.version == Version::V2);
+        member.map(|member| member.open("cgroup.procs", true)).transpose()
+    }
+
     /// The files that judge memory, if it is limited.
     pub(crate) fn memory_files(&self) -> Result<Option<MemoryFiles>, Failure> {
         self.memory_member()

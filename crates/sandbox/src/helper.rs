@@ -9,6 +9,7 @@ mod home;
 mod member;
 mod parts;
 mod prepared;
+mod zygote;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -27,6 +28,7 @@ use crate::helper::home::Home;
 use crate::helper::member::Member;
 use crate::helper::parts::Parts;
 use crate::helper::prepared::Templates;
+use crate::helper::zygote::Zygote;
 use crate::protocol::{self, ChannelRequest, Duty, Launch, MESSAGE_LIMIT, Program, Request};
 use crate::spec::{Network, Stock};
 use crate::sys;
@@ -64,6 +66,10 @@ enum Source {
     Execution(u64, u64),
     /// A program that was started ahead says that it is ready.
     Orders(u64),
+    /// A zygote is ready, or has ended.
+    Zygote(u64),
+    /// A zygote has forked a guest.
+    Forked(u64),
     /// The server wants something of a sandbox, or is done with it.
     Channel(u64),
 }
@@ -78,6 +84,10 @@ struct Helper {
     spares: VecDeque<u64>,
     spares_fail: bool,
     templates: Templates,
+    /// By number, with the template that each is of.
+    zygotes: HashMap<u64, (String, Zygote)>,
+    /// Launches for which a zygote forks, by sandbox.
+    forking: HashMap<u64, Launch>,
     network: Network,
     /// Programs on their way that somebody waits for.
     pending: usize,
@@ -101,6 +111,8 @@ impl Helper {
             spares: VecDeque::new(),
             spares_fail: false,
             templates: Templates::default(),
+            zygotes: HashMap::new(),
+            forking: HashMap::new(),
             network,
             pending: 0,
             next_number: 0,
@@ -145,6 +157,8 @@ impl Helper {
             Some(Source::Duty(number)) => self.on_duty(number),
             Some(Source::Execution(number, guest)) => self.on_execution(number, guest),
             Some(Source::Orders(number)) => self.on_ready(token, number),
+            Some(Source::Zygote(number)) => self.on_zygote(token, number),
+            Some(Source::Forked(number)) => self.on_forked(token, number),
             Some(Source::Channel(number)) => self.on_channel(token, number),
             // Its descriptor was closed after it had become ready.
             None => {}
@@ -171,7 +185,16 @@ impl Helper {
     /// Sandboxes are made ahead only while no launch is on its way: making them takes the same kernel locks.
     fn lacks_sandboxes(&self) -> bool {
         let is_possible = self.pending == 0 && !self.spares_fail && self.ground.slots.is_free();
-        is_possible && (self.spares.len() < SPARES || self.templates.lacking().is_some())
+        is_possible && (self.spares.len() < SPARES || self.lacking_template().is_some())
+    }
+
+    /// The template that lacks a program that waits; none while it lacks its zygote, which is on its way.
+    fn lacking_template(&self) -> Option<String> {
+        self.templates.lacking().filter(|name| self.zygote_of(name).is_none_or(|zygote| zygote.is_ready))
+    }
+
+    fn zygote_of(&self, template: &str) -> Option<&Zygote> {
+        self.zygotes.values().find(|(name, _)| name == template).map(|(_, zygote)| zygote)
     }
 
     fn use_idle_time(&mut self) {
@@ -179,7 +202,7 @@ impl Helper {
         if !self.lacks_sandboxes() {
             return;
         }
-        let made = match self.templates.lacking() {
+        let made = match self.lacking_template() {
             // One at a time, for it is an interpreter that starts.
             Some(name) => self.prepare(&name),
             None => self.boot().map(|number| self.spares.push_back(number)),
@@ -217,23 +240,78 @@ impl Helper {
         }
     }
 
-    /// Starts the program of a template in a sandbox of its own.
+    /// Starts the program of a template in a sandbox of its own, or has its zygote fork it there.
     fn prepare(&mut self, name: &str) -> Result<(), Failure> {
+        if self.templates.wants_zygote(name) && self.zygote_of(name).is_none() {
+            return self.start_zygote(name);
+        }
         let number = self.spares.pop_front().map_or_else(|| self.boot(), Ok)?;
+        self.templates.starts(name, number);
+        self.start_program(name, number).inspect_err(|_| self.kill(number))
+    }
+
+    fn start_program(&mut self, name: &str, number: u64) -> Result<(), Failure> {
         let Some(template) = self.templates.get(name) else { return Ok(()) };
         let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
-        let started = member
-            .attach(&self.ground, &template.mounts, false, false)
-            .and_then(|()| member.main().map_or(Ok(()), |guest| guest.become_program(&template.program)));
-        match started {
-            Ok(()) => {
-                self.templates.starts(name, number);
-                self.watch_orders(number)
-            }
-            Err(failure) => {
-                self.kill(number);
-                Err(failure)
-            }
+        member.attach(&self.ground, &template.mounts, false, false)?;
+        if self.zygotes.values().any(|(of, _)| of == name) {
+            return self.fork_from_zygote(name, number);
+        }
+        member.main().map_or(Ok(()), |guest| guest.become_program(&template.program))?;
+        self.watch_orders(number)
+    }
+
+    fn start_zygote(&mut self, name: &str) -> Result<(), Failure> {
+        let Some(template) = self.templates.get(name) else { return Ok(()) };
+        let Some(program) = &template.zygote else { return Ok(()) };
+        let trees = self.ground.root.trees(&template.mounts, false)?;
+        let zygote = Zygote::start(&self.ground, program, &trees)?;
+        let (number, token) = (self.number(), self.number());
+        watch(&self.epoll, zygote.orders(), token).at(Step::Watch, "")?;
+        self.sources.insert(token, Source::Zygote(number));
+        self.zygotes.insert(number, (name.to_owned(), zygote));
+        Ok(())
+    }
+
+    /// A zygote is ready, or has ended; then its template's programs are started one by one.
+    fn on_zygote(&mut self, token: u64, number: u64) {
+        let Some((name, zygote)) = self.zygotes.get_mut(&number) else { return };
+        if zygote.hear() {
+            return;
+        }
+        zygote.end();
+        let has_more = self.templates.loses_zygote(name);
+        if !has_more {
+            eprintln!(
+                "firelet-sandbox-helper: interpreters of {name} cannot be forked and are started instead"
+            );
+        }
+        self.sources.remove(&token);
+        self.zygotes.remove(&number);
+    }
+
+    fn fork_from_zygote(&mut self, name: &str, number: u64) -> Result<(), Failure> {
+        let token = self.number();
+        let Some((_, zygote)) = self.zygotes.values().find(|(of, _)| of == name) else { return Ok(()) };
+        let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
+        let processes = self.templates.get(name).map_or(0, |template| template.program.processes);
+        let reply = member.expect(&self.ground, zygote, processes)?;
+        watch(&self.epoll, reply, token).at(Step::Watch, "")?;
+        self.sources.insert(token, Source::Forked(number));
+        Ok(())
+    }
+
+    fn on_forked(&mut self, token: u64, number: u64) {
+        self.sources.remove(&token);
+        let guest = self.number();
+        let adopted = self.members.get_mut(&number).map(|member| member.adopt(guest));
+        let watched = match adopted {
+            Some(Ok(())) => self.watch_orders(number),
+            Some(Err(failure)) => Err(failure),
+            None => return,
+        };
+        if watched.is_err() {
+            self.kill(number);
         }
     }
 
@@ -290,11 +368,12 @@ impl Helper {
             self.quiet_since = Instant::now();
         }
         match (request, <[OwnedFd; 1]>::try_from(descriptors)) {
-            (Some(Request::Launch(launch)), Ok([channel])) => self.launch(&launch, channel),
+            (Some(Request::Launch(launch)), Ok([channel])) => self.launch(launch, channel),
             (Some(Request::Prepare(templates)), _) => {
                 for number in self.templates.replace(templates) {
                     self.kill(number);
                 }
+                self.end_zygotes();
             }
             (Some(Request::Stock), Ok([channel])) => {
                 // Somebody who asked and did not stay misses nothing.
@@ -319,13 +398,28 @@ impl Helper {
         stock.collect()
     }
 
-    fn launch(&mut self, launch: &Launch, channel: OwnedFd) {
+    /// Zygotes of templates that are no more, or are others now, go.
+    fn end_zygotes(&mut self) {
+        let templates = &self.templates;
+        let (kept, gone): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut self.zygotes)
+            .into_iter()
+            .partition(|(_, (name, _))| templates.is_known(name));
+        self.zygotes = kept;
+        self.sources
+            .retain(|_, source| !matches!(source, Source::Zygote(number) if gone.contains_key(number)));
+        gone.values().for_each(|(_, zygote)| zygote.end());
+    }
+
+    fn launch(&mut self, launch: Launch, channel: OwnedFd) {
         self.spares_fail = false;
         self.follow_network(launch.network);
-        let number = match self.find(launch, &channel) {
-            Ok(number) => number,
-            Err(failure) => return refuse(&channel, &failure),
-        };
+        match self.find(launch, &channel) {
+            Ok(number) => self.give_channel(number, channel),
+            Err(failure) => refuse(&channel, &failure),
+        }
+    }
+
+    fn give_channel(&mut self, number: u64, channel: OwnedFd) {
         if let Some(member) = self.members.get_mut(&number) {
             member.channel = Some(channel);
         }
@@ -345,9 +439,9 @@ impl Helper {
         }
     }
 
-    /// A sandbox that is that of the launch now. A program that was started ahead may have ended just now; then one that
-    /// was not will do.
-    fn find(&mut self, launch: &Launch, channel: &OwnedFd) -> Result<u64, Failure> {
+    /// A sandbox that is that of the launch now. A program that was started ahead may have ended just now; then a zygote
+    /// forks one, or it is started.
+    fn find(&mut self, launch: Launch, channel: &OwnedFd) -> Result<u64, Failure> {
         if launch.network == Network::Nat && self.ground.outlets.nat.is_none() {
             return Err(Failure {
                 step: Step::FilterOutside,
@@ -355,15 +449,32 @@ impl Helper {
                 detail: String::new(),
             });
         }
-        if let Some(number) = launch.template.as_deref().and_then(|name| self.templates.take(name)) {
-            match self.fit(number, launch, true, channel) {
+        let template = launch.template.clone();
+        if let Some(number) = template.as_deref().and_then(|name| self.templates.take(name)) {
+            match self.fit(number, &launch, true, channel) {
                 Ok(()) => return Ok(number),
                 Err(_) => self.kill(number),
             }
         }
         let number = self.spares.pop_front().map_or_else(|| self.boot(), Ok)?;
-        self.fit(number, launch, false, channel).inspect_err(|_| self.kill(number))?;
+        let forking = template.filter(|name| self.zygote_of(name).is_some_and(|zygote| zygote.is_ready));
+        let result = match forking {
+            Some(name) => self.fork_for(number, launch, &name),
+            None => self.fit(number, &launch, false, channel),
+        };
+        result.inspect_err(|_| self.kill(number))?;
         Ok(number)
+    }
+
+    /// Has a zygote fork the program of a launch; while it does, the sandbox is made that of the launch.
+    fn fork_for(&mut self, number: u64, launch: Launch, name: &str) -> Result<(), Failure> {
+        self.fork_from_zygote(name, number)?;
+        let Some(member) = self.members.get_mut(&number) else { return Err(unreadable()) };
+        member.limit(&self.ground, &launch)?;
+        member.attach(&self.ground, &launch.mounts, launch.network == Network::Host, true)?;
+        self.forking.insert(number, launch);
+        self.pending += 1;
+        Ok(())
     }
 
     /// Makes a sandbox that of a launch, and has its program start.
@@ -459,10 +570,12 @@ impl Helper {
         let owed = member.guests.iter().filter(|(_, guest)| guest.is_owed).count();
         self.pending -= owed;
         self.sources.retain(|_, source| match source {
-            Source::First(of) | Source::Duty(of) | Source::Execution(of, _) | Source::Orders(of) => {
-                *of != number
-            }
-            Source::Control | Source::Channel(_) => true,
+            Source::First(of)
+            | Source::Duty(of)
+            | Source::Execution(of, _)
+            | Source::Orders(of)
+            | Source::Forked(of) => *of != number,
+            Source::Control | Source::Zygote(_) | Source::Channel(_) => true,
         });
         member.reset(&self.ground, launch.network, guest)?;
         member.limit(&self.ground, launch)?;
@@ -481,9 +594,15 @@ impl Helper {
         self.sources.remove(&token);
         let Some(guest) = self.members.get_mut(&number).and_then(Member::main) else { return };
         let _ = epoll::delete(&self.epoll, guest.orders());
-        let word = rustix::io::read(guest.orders(), &mut [0; 1]);
-        if word == Ok(1) {
-            self.templates.is_ready(number);
+        if rustix::io::read(guest.orders(), &mut [0; 1]) != Ok(1) {
+            return self.kill(number);
+        }
+        let Some(launch) = self.forking.get(&number) else { return self.templates.is_ready(number) };
+        let assigned = guest.assign(&launch.program);
+        let Some(member) = self.members.get_mut(&number) else { return };
+        if assigned.is_ok() && member.send_launched().is_ok() {
+            self.forking.remove(&number);
+            self.pending -= 1;
         } else {
             self.kill(number);
         }
@@ -576,10 +695,12 @@ impl Helper {
             member.channel.is_some()
         });
         self.sources.retain(|_, source| match source {
-            Source::First(of) | Source::Duty(of) | Source::Execution(of, _) | Source::Orders(of) => {
-                *of != number
-            }
-            Source::Control | Source::Channel(_) => true,
+            Source::First(of)
+            | Source::Duty(of)
+            | Source::Execution(of, _)
+            | Source::Orders(of)
+            | Source::Forked(of) => *of != number,
+            Source::Control | Source::Zygote(_) | Source::Channel(_) => true,
         });
         self.spares.retain(|spare| *spare != number);
         if let Some(name) = self.templates.ended(number) {
@@ -588,7 +709,16 @@ impl Helper {
                 "firelet-sandbox-helper: {name} ends before it is ready, and is not started ahead any more"
             );
         }
-        if !is_kept {
+        // A guest that a zygote could not bring into its sandbox: the launch gets another sandbox.
+        if let Some(launch) = self.forking.remove(&number) {
+            self.pending -= 1;
+            let channel = self.members.get_mut(&number).and_then(|member| member.channel.take());
+            self.sources.retain(|_, source| !matches!(source, Source::Channel(of) if *of == number));
+            self.dispose(number);
+            if let Some(channel) = channel {
+                self.launch(Launch { template: None, ..launch }, channel);
+            }
+        } else if !is_kept {
             self.dispose(number);
         }
     }
@@ -639,6 +769,9 @@ impl Helper {
     fn close(mut self) -> ExitCode {
         for member in self.members.values() {
             member.kill();
+        }
+        for (_, zygote) in self.zygotes.values() {
+            zygote.end();
         }
         for (_, mut member) in std::mem::take(&mut self.members) {
             member.end();

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::RecvFlags;
-use rustix::process::{DumpableBehavior, Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus};
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::LinkNameSpaceType;
 
 use crate::cgroup::MemoryFiles;
@@ -183,7 +183,7 @@ fn watch(plan: &Plan<'_>, children: &OwnedFd, guest: i32) -> ! {
             }
             Some(Order::Report(process)) => {
                 // It may be gone, and nobody knows any more how it ended.
-                if is_child(process) {
+                if exists(process) {
                     of_interest.push(process);
                 } else {
                     tell_end(plan, process, End::Signaled(libc::SIGKILL));
@@ -214,10 +214,10 @@ fn end_of(status: WaitStatus) -> End {
     }
 }
 
-fn is_child(process: i32) -> bool {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    Pid::from_raw(process)
-        .is_some_and(|process| rustix::process::waitid(WaitId::Pid(process), options).is_ok())
+/// Whether there is such a process, dead or alive. It becomes a child, if it is none yet, when whoever forked it ends.
+fn exists(process: i32) -> bool {
+    let process = Pid::from_raw(process);
+    process.is_some_and(|process| rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH))
 }
 
 fn tell_end(plan: &Plan<'_>, process: i32, end: End) {

@@ -50,6 +50,11 @@ impl Writes {
         (version >= KNOWS_REFER).then_some(Self(WRITE_FILE | CHANGE_DIRECTORY | REFER | truncate))
     }
 
+    /// The rights that are restricted, and those of them that files have.
+    pub(crate) fn rights(self) -> (u64, u64) {
+        (self.0, self.0 & OF_FILES)
+    }
+
     /// Restricts this process and all that it starts, for good; `no_new_privs` must be set already.
     pub(crate) fn restrict(self) -> Result<(), Failure> {
         let rules = sys::landlock_rules(self.0).at(Step::RestrictWrites, "")?;

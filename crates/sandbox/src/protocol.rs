@@ -239,6 +239,10 @@ pub(crate) fn encode_prepare(templates: &[Template], processes: u32) -> Vec<u8> 
         writer.text(&template.name).count(template.count);
         encode_mounts(&mut writer, &template.mounts);
         encode_whole_program(&mut writer, &template.program, processes, true);
+        writer.byte(u8::from(template.zygote.is_some()));
+        if let Some(zygote) = &template.zygote {
+            encode_whole_program(&mut writer, zygote, processes, true);
+        }
     }
     writer.finish()
 }
@@ -359,6 +363,7 @@ pub(crate) struct Prepared {
     pub(crate) count: usize,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) program: Program,
+    pub(crate) zygote: Option<Program>,
 }
 
 pub(crate) fn decode_request(bytes: &[u8]) -> Option<Request> {
@@ -373,6 +378,7 @@ pub(crate) fn decode_request(bytes: &[u8]) -> Option<Request> {
                     count: usize::try_from(reader.number()?).ok()?,
                     mounts: decode_mounts(&mut reader)?,
                     program: read_program(&mut reader)?,
+                    zygote: if reader.byte()? == 1 { Some(read_program(&mut reader)?) } else { None },
                 });
             }
             Some(Request::Prepare(templates))
@@ -702,13 +708,15 @@ mod tests {
             panic!()
         };
         assert_eq!((start.processes, start.keeps_orders), (7, false));
-        let template = Template { name: "cat".into(), program, mounts: spec().mounts, count: 2 };
+        let zygote = Some(program.clone());
+        let template = Template { name: "cat".into(), program, zygote, mounts: spec().mounts, count: 2 };
         let Some(Request::Prepare(templates)) = decode_request(&encode_prepare(&[template], 7)) else {
             panic!()
         };
         assert_eq!((templates[0].name.as_str(), templates[0].count), ("cat", 2));
         assert_eq!(templates[0].mounts, spec().mounts);
         assert!(templates[0].program.keeps_orders);
+        assert_eq!(templates[0].zygote.as_ref().unwrap().arguments, [c"/bin/cat".to_owned()]);
     }
 
     #[test]

@@ -299,6 +299,12 @@ pub(crate) struct Tree {
     tree: OwnedFd,
 }
 
+impl Tree {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.tree.as_fd()
+    }
+}
+
 impl Root {
     /// Opens what a launch adds, as it shall appear inside. To be called where the host's files are seen.
     pub(crate) fn trees(&self, mounts: &[Mount], host_network: bool) -> Result<Vec<Tree>, Failure> {

@@ -36,6 +36,16 @@ impl Filter {
         Ok(Self(program::assemble(AUDIT_ARCHITECTURE, X32, &calls)))
     }
 
+    /// The program as the kernel takes it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let bytes = |instruction: &Instruction| {
+            let [a, b] = instruction.code.to_ne_bytes();
+            let [c, d, e, f] = instruction.value.to_ne_bytes();
+            [a, b, instruction.if_true, instruction.if_false, c, d, e, f]
+        };
+        self.0.iter().flat_map(bytes).collect()
+    }
+
     /// Installs it on this thread, for good.
     pub(crate) fn install(&self) -> Result<(), Failure> {
         sys::install_filter(&self.0).at(Step::InstallFilter, "")

@@ -80,6 +80,11 @@ pub struct Template {
     pub name: String,
     /// The program and how it starts.
     pub program: Program,
+    /// A program that forks what [`program`](Self::program) would become, in place of starting that.
+    ///
+    /// It has the rights of the helper itself, so no byte of a tenant may ever get there. On standard input it writes one
+    /// byte once it is ready, and is told what to fork into which sandbox; see `runtimes/python/firelet_runtime/zygote.py`.
+    pub zygote: Option<Program>,
     /// What it needs of the host; part of what launches mount.
     pub mounts: Vec<Mount>,
     /// How many to keep waiting.

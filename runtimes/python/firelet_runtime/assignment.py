@@ -23,10 +23,13 @@ PRELOADED = (
 )
 
 
-def wait():
-    """Returns with the environment and the working directory of the function."""
+def preload():
     for name in PRELOADED:
         __import__(name)
+
+
+def wait():
+    """Returns with the environment and the working directory of the function."""
     posix.write(0, b"1")
     packet = posix.read(0, PACKET_SIZE)
     if not packet:

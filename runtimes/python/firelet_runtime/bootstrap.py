@@ -324,12 +324,22 @@ class Runtime:
                 pass
 
 
+def await_function(how):
+    """Returns once this interpreter, which was started ahead of its function, has been told it."""
+    from . import assignment
+
+    if how == "--fork":
+        from . import zygote
+
+        zygote.serve()
+    else:
+        assignment.preload()
+    assignment.wait()
+
+
 def main(runtime_root):
     if sys.argv[1:]:
-        from . import assignment
-
-        del sys.argv[1:]
-        assignment.wait()
+        await_function(sys.argv.pop())
     runtime = Runtime(environment("AWS_LAMBDA_RUNTIME_API"))
     prepare_interpreter(runtime_root)
     request_handler = runtime.load(environment("_HANDLER", ""))

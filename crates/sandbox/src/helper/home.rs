@@ -14,6 +14,7 @@ use crate::sys::{self, Child, Forked, SingleThread};
 /// Where the helper comes back to.
 pub(super) struct Home {
     mounts: OwnedFd,
+    pub(super) processes: OwnedFd,
     root: OwnedFd,
 }
 
@@ -21,7 +22,11 @@ impl Home {
     /// Here and now is home.
     pub(super) fn here() -> Result<Self, Failure> {
         let open = |path: &str| File::open(path).map(OwnedFd::from).at(Step::LeaveSandbox, path);
-        Ok(Self { mounts: open("/proc/self/ns/mnt")?, root: open("/")? })
+        Ok(Self {
+            mounts: open("/proc/self/ns/mnt")?,
+            processes: open("/proc/self/ns/pid")?,
+            root: open("/")?,
+        })
     }
 
     /// Works in a sandbox's mount namespace.

@@ -16,6 +16,7 @@ use crate::guest::{self, Entry};
 use crate::helper::ground::Ground;
 use crate::helper::home::Home;
 use crate::helper::parts::Parts;
+use crate::helper::zygote::{self, Zygote};
 use crate::init::{self, Namespaces, Plan};
 use crate::namespace;
 use crate::network;
@@ -71,6 +72,8 @@ pub(super) struct Member {
     pub(super) guests: Vec<(u64, Guest)>,
     /// The server's, once it has launched it.
     pub(super) channel: Option<OwnedFd>,
+    /// What a zygote was told to fork, with the socket that its answer comes on.
+    expected: Option<(Ends, OwnedFd)>,
 }
 
 impl Member {
@@ -92,6 +95,7 @@ impl Member {
                 kills_before: 0,
                 guests: vec![(number, guest)],
                 channel: None,
+                expected: None,
             }),
             Err(failure) => Err(Box::new((parts, failure))),
         }
@@ -108,6 +112,39 @@ impl Member {
         self.kills_before = self.parts.group.kills_for_memory();
         self.network = network;
         self.guests = vec![(number, guest)];
+        Ok(())
+    }
+
+    /// Has a zygote fork the guest that will be the main program, in place of the one that waits. The answer comes on the
+    /// socket that this gives; then [`adopt`](Self::adopt) it.
+    pub(super) fn expect(
+        &mut self,
+        ground: &Ground,
+        zygote: &Zygote,
+        processes: u32,
+    ) -> Result<&OwnedFd, Failure> {
+        let (ends, guests_ends) = ends()?;
+        let (reply, reply_end) = socket_pair(Step::Fork)?;
+        let network = (self.network != Network::Host).then(|| self.parts.network.namespace.as_fd());
+        let zygotes_ends = zygote::GuestsEnds {
+            reply: reply_end.as_fd(),
+            orders: guests_ends.orders.as_fd(),
+            output: guests_ends.output.as_fd(),
+        };
+        zygote.fork_into(ground, &self.parts, &self.namespaces, network, &zygotes_ends, processes)?;
+        Ok(&self.expected.insert((ends, reply)).1)
+    }
+
+    /// Takes in the guest that a zygote has forked; the one that waited in its place ends.
+    pub(super) fn adopt(&mut self, number: u64) -> Result<(), Failure> {
+        let gone = || Failure { step: Step::Fork, errno: libc::ESRCH, detail: String::new() };
+        let (mut ends, reply) = self.expected.take().ok_or_else(gone)?;
+        let (number_inside, process) = zygote::read_reply(&reply)?;
+        let duty = &self.first.as_ref().ok_or_else(gone)?.duty;
+        protocol::send(duty, &Order::Report(number_inside).encode(), &[]).at(Step::Tell, "first process")?;
+        // Its program runs already.
+        ends.execution = None;
+        self.guests = vec![(number, ends.of(process, number_inside))];
         Ok(())
     }
 
@@ -335,7 +372,7 @@ fn await_ready(duty: &OwnedFd) -> Result<(Namespaces, OwnedFd), Failure> {
 /// The helper's and the server's ends of what is between them and a guest.
 struct Ends {
     orders: OwnedFd,
-    execution: OwnedFd,
+    execution: Option<OwnedFd>,
     output: OwnedFd,
     exit: OwnedFd,
     report: OwnedFd,
@@ -358,7 +395,7 @@ fn ends() -> Result<(Ends, GuestsEnds), Failure> {
     let (exit, report) = pipe()?;
     let (execution, execution_end) = pipe()?;
     let guests = GuestsEnds { orders: orders_end, execution: execution_end, output: output_end };
-    Ok((Ends { orders, execution, output, exit, report }, guests))
+    Ok((Ends { orders, execution: Some(execution), output, exit, report }, guests))
 }
 
 impl Ends {
@@ -367,7 +404,7 @@ impl Ends {
             process,
             number_inside,
             orders: self.orders,
-            execution: Some(self.execution),
+            execution: self.execution,
             output: Some(self.output),
             exit: Some(self.exit),
             report: Some(self.report),
@@ -465,7 +502,7 @@ fn main_process_gauge(main: &OwnedFd) -> Option<(GaugeKind, Vec<OwnedFd>)> {
     Some((GaugeKind::Process, vec![status.into()]))
 }
 
-fn socket_pair(step: Step) -> Result<(OwnedFd, OwnedFd), Failure> {
+pub(super) fn socket_pair(step: Step) -> Result<(OwnedFd, OwnedFd), Failure> {
     rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .at(step, "socket")
 }

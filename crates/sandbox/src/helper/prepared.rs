@@ -21,6 +21,8 @@ struct Waiting {
     ready: VecDeque<u64>,
     /// How often in a row the program ended before it was ready.
     failures: usize,
+    /// How often its zygote has ended.
+    lost_zygotes: usize,
 }
 
 impl Templates {
@@ -31,7 +33,7 @@ impl Templates {
             let kept = old.remove(&template.name).filter(|waiting| is_same(&waiting.template, &template));
             let (starting, ready) = kept.map_or_else(Default::default, |kept| (kept.starting, kept.ready));
             let name = template.name.clone();
-            self.templates.insert(name, Waiting { template, starting, ready, failures: 0 });
+            self.templates.insert(name, Waiting { template, starting, ready, failures: 0, lost_zygotes: 0 });
         }
         let surplus = self.templates.values_mut().flat_map(|waiting| {
             let count = waiting.template.count.min(waiting.ready.len());
@@ -60,6 +62,24 @@ impl Templates {
             .iter()
             .find(|(_, waiting)| waiting.failures < PATIENCE && waiting.ready.len() < waiting.template.count);
         lacking.map(|(name, _)| name.clone())
+    }
+
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.templates.contains_key(name)
+    }
+
+    /// Whether the programs of a template are forked from a zygote.
+    pub(super) fn wants_zygote(&self, name: &str) -> bool {
+        let waiting = self.templates.get(name);
+        waiting.is_some_and(|waiting| waiting.template.zygote.is_some() && waiting.lost_zygotes < PATIENCE)
+    }
+
+    /// The zygote of a template has ended; answers whether there will be another.
+    pub(super) fn loses_zygote(&mut self, name: &str) -> bool {
+        if let Some(waiting) = self.templates.get_mut(name) {
+            waiting.lost_zygotes += 1;
+        }
+        self.wants_zygote(name)
     }
 
     /// The program of a template is being started in a sandbox.
@@ -118,7 +138,14 @@ impl Waiting {
 
 fn is_same(old: &Prepared, new: &Prepared) -> bool {
     let (before, after) = (&old.program, &new.program);
-    old.mounts == new.mounts
+    let zygotes = (&old.zygote, &new.zygote);
+    let is_same_zygote = match zygotes {
+        (Some(old), Some(new)) => old.arguments == new.arguments && old.environment == new.environment,
+        (None, None) => true,
+        _ => false,
+    };
+    is_same_zygote
+        && old.mounts == new.mounts
         && before.arguments == after.arguments
         && before.environment == after.environment
         && before.working_directory == after.working_directory
@@ -137,7 +164,7 @@ mod tests {
             arguments: vec![c"/bin/cat".to_owned()],
             environment: Vec::new(),
         };
-        Prepared { name: name.into(), count, mounts: Vec::new(), program }
+        Prepared { name: name.into(), count, mounts: Vec::new(), program, zygote: None }
     }
 
     #[test]

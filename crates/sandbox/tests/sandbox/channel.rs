@@ -178,7 +178,7 @@ const WAITER: &str = "read_all='import os, sys\nos.write(0, b\"1\")\nenvironment
                       exec python3 -c \"$read_all\"";
 
 fn template(count: usize) -> Template {
-    Template { name: "waiter".into(), program: program(WAITER), mounts: Vec::new(), count }
+    Template { name: "waiter".into(), program: program(WAITER), zygote: None, mounts: Vec::new(), count }
 }
 
 /// Launches until the template's program is what answers.
