@@ -3,7 +3,7 @@
 import pytest
 
 from support import packages
-from support.traces import cgroups_of, processes_of, state_of
+from support.traces import is_frozen, processes_of, state_of
 from support.waiting import wait_for
 from support.world import World
 
@@ -30,11 +30,6 @@ def handler(event, context):
 @pytest.fixture(scope="module")
 def server_options():
     return ("--freeze-after", "50")
-
-
-def is_frozen(name):
-    events = [folder / "cgroup.events" for folder in cgroups_of(processes_of(name))]
-    return any("frozen 1" in file.read_text() for file in events if file.exists())
 
 
 def used(name):

@@ -7,7 +7,8 @@ import pytest
 from support import raw, telemetry
 from support.server import run_firelet
 from support.telemetry import records
-from support.traces import memory_of
+from support.traces import is_frozen, memory_of
+from support.waiting import wait_for
 from support.world import World
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -406,3 +407,12 @@ def test_hostile_listeners_hold_up_nobody_and_grow_nothing(server, world, behavi
         assert float(re.search(r"\tDuration: ([\d.]+) ms", answer.log)[1]) < 10_000
     assert memory_of(server) - before < 64 << 20
     world.client.delete_function(FunctionName=name)
+
+
+def test_what_waits_in_a_frozen_environment_comes_with_the_next_invocation(world):
+    # It stands still long before the time of the batch is over.
+    name = world.deploy(telemetry.listening(COLLECT, buffering={"timeoutMs": 1_000}))
+    first = world.invoke(name)
+    wait_for(lambda: is_frozen(name), "the environment stands still")
+    events = world.invoke(name, {"type": "platform.report"}).payload
+    assert records(events, "platform.report")[0]["requestId"] == first.request_id

@@ -156,3 +156,9 @@ def memory_of(server):
     """The bytes of memory that the server holds."""
     status = (PROC / str(server.process.pid) / "status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) << 10
+
+
+def is_frozen(function):
+    """Whether the environment of `function` stands still."""
+    events = [folder / "cgroup.events" for folder in cgroups_of(processes_of(function))]
+    return any("frozen 1" in file.read_text() for file in events if file.exists())
