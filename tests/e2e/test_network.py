@@ -1,6 +1,8 @@
 """What functions reach of the outside, in each network mode."""
 
+import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -124,6 +126,20 @@ def test_an_exception_that_makes_no_sense_is_refused_at_the_start(tmp_path, opti
     ran = run_firelet("serve", "--data-dir", tmp_path, "--listen", "127.0.0.1:0", *options)
     assert ran.returncode != 0
     assert refusal in ran.stderr
+
+
+def test_a_host_that_cannot_is_told_at_the_start_and_by_the_doctor(tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("only root has a right to go without")
+    without = ("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw")
+    told = r"queue the packets of the sandbox's network \(nfnetlink_queue\).*\n?.*modprobe -a nf_tables"
+    ran = run_firelet("serve", "--data-dir", tmp_path, "--listen", "127.0.0.1:0", "--network", "nat", prefix=without)
+    assert ran.returncode != 0
+    assert re.search(told, ran.stderr), ran.stderr
+    ran = run_firelet("doctor", prefix=without)
+    assert re.search(rf"ways outside of its network +not enforced\n.*{told}", ran.stdout), ran.stdout
+    ran = run_firelet("doctor")
+    assert re.search(r"ways outside of its network +enforced", ran.stdout), ran.stdout
 
 
 @pytest.fixture(scope="module")
