@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -251,14 +252,12 @@ def test_no_route_is_told_at_once(translated):
 
 @pytest.mark.parametrize("how", [{}, {"datagram": "hello"}])
 def test_the_host_and_its_networks_are_not_reached(translated, net, how):
-    near = Echo(net.near), Echo(net.near_v6)
-    assert translated.run(net.near, near[0].port, **how) == "EHOSTUNREACH"
-    assert translated.run(net.near_v6, near[1].port, **how) == "EACCES"
+    with closing(Echo(net.near)) as four, closing(Echo(net.near_v6)) as six:
+        assert translated.run(net.near, four.port, **how) == "EHOSTUNREACH"
+        assert translated.run(net.near_v6, six.port, **how) == "EACCES"
     for address in ["169.254.169.254", "169.254.78.1", "10.0.0.1", "192.168.1.1", "fd00:ec2::254", "224.0.0.1"]:
         assert translated.run(address, 80, **how) in ("EHOSTUNREACH", "ENETUNREACH", "EACCES"), address
     assert translated.run("127.0.0.1", translated.port, **how) == "ECONNREFUSED"
-    for one in near:
-        one.close()
 
 
 def test_many_connections_at_a_time(translated, net):
@@ -268,8 +267,7 @@ def test_many_connections_at_a_time(translated, net):
 
 
 def test_a_private_network_can_be_allowed_without_the_host_in_it(make_server, net):
-    near = Echo(net.near)
     run = deploy(make_server("--network", "nat", "--allow-host", "203.0.113.0/24:*").start())
     assert run(net.far, PORT) == 5
-    assert run(net.near, near.port) == "EHOSTUNREACH"
-    near.close()
+    with closing(Echo(net.near)) as near:
+        assert run(net.near, near.port) == "EHOSTUNREACH"

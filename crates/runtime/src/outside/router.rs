@@ -24,8 +24,10 @@ use crate::outside::flow::{Ends, Flow};
 const CONNECTIONS: usize = 512;
 /// Connections that are being made for one guest.
 const OPENINGS: usize = 128;
-/// Flows of datagrams of one guest; what would begin further ones is lost.
+/// Flows of datagrams of one guest; a further one takes the place of the one that has been still the longest.
 const FLOWS: usize = 256;
+/// Those with the ones that end just now; what would begin further ones is lost.
+const FLOWS_WITH_ENDING: usize = 2 * FLOWS;
 /// Datagrams of one flow that may wait for the host's network; further ones are lost.
 const WAITING_DATAGRAMS: usize = 16;
 /// Packets that are taken before other things have their turn.
@@ -68,6 +70,12 @@ struct Dialled {
     room: OwnedSemaphorePermit,
 }
 
+/// A flow that goes on until this is dropped, or for as long as it likes.
+struct Current {
+    datagrams: mpsc::Sender<Bytes>,
+    used: Instant,
+}
+
 /// A packet that was looked at.
 struct Seen {
     id: PacketId,
@@ -87,7 +95,7 @@ pub(super) struct Router {
     listeners: Vec<TcpListener>,
     mailbox: Option<Mailbox>,
     openings: HashMap<Ends, Opening>,
-    flows: HashMap<Ends, mpsc::Sender<Bytes>>,
+    flows: HashMap<Ends, Current>,
     dialling: JoinSet<Dialled>,
     relays: JoinSet<()>,
     flowing: JoinSet<Ends>,
@@ -245,22 +253,28 @@ impl Router {
     }
 
     fn on_datagram(&mut self, ends: Ends, beginning: Vec<u8>, datagram: Bytes) {
-        let datagram = match self.flows.get(&ends).map(|flow| flow.try_send(datagram.clone())) {
-            Some(Ok(()) | Err(mpsc::error::TrySendError::Full(_))) => return,
-            Some(Err(mpsc::error::TrySendError::Closed(datagram))) => datagram,
-            None => datagram,
-        };
+        let now = Instant::now();
+        if let Some(flow) = self.flows.get_mut(&ends) {
+            flow.used = now;
+            let sent = flow.datagrams.try_send(datagram.clone());
+            if !matches!(sent, Err(mpsc::error::TrySendError::Closed(_))) {
+                return;
+            }
+        }
         let targets = self.outside.targets(ends.destination);
         if targets.is_empty() {
             return self.tell(ends, &beginning, Unreachable::Forbidden);
         }
-        let room = self.outside.room(1).filter(|_| self.flowing.len() < FLOWS);
+        if self.flows.len() >= FLOWS {
+            self.end_the_stillest_flow();
+        }
+        let room = self.outside.room(1).filter(|_| self.flowing.len() < FLOWS_WITH_ENDING);
         let (Some(room), Some(mailbox)) = (room, self.mailbox.clone()) else { return };
         let (sender, datagrams) = mpsc::channel(WAITING_DATAGRAMS);
         if sender.try_send(datagram).is_err() {
             return;
         }
-        self.flows.insert(ends, sender);
+        self.flows.insert(ends, Current { datagrams: sender, used: now });
         let flow = Flow { ends, targets, beginning, datagrams, mailbox, _room: room };
         self.flowing.spawn(async move {
             flow.run().await;
@@ -268,9 +282,16 @@ impl Router {
         });
     }
 
+    fn end_the_stillest_flow(&mut self) {
+        let stillest = self.flows.iter().min_by_key(|(_, flow)| flow.used).map(|(ends, _)| *ends);
+        if let Some(ends) = stillest {
+            self.flows.remove(&ends);
+        }
+    }
+
     /// Another flow with the same ends may have begun since.
     fn on_flow_ended(&mut self, ends: Ends) {
-        if self.flows.get(&ends).is_some_and(mpsc::Sender::is_closed) {
+        if self.flows.get(&ends).is_some_and(|flow| flow.datagrams.is_closed()) {
             self.flows.remove(&ends);
         }
     }
