@@ -6,8 +6,6 @@
 
 const path = require('path');
 
-if (process.argv.length > 2) require('./firelet_runtime/assignment.cjs').wait();
-
 const { Connection } = require('./firelet_runtime/connection.cjs');
 const { patchConsole, setCurrentInvocation } = require('./firelet_runtime/console.cjs');
 const { hasCallbacks } = require('./firelet_runtime/globals.cjs');
@@ -184,4 +182,5 @@ function main() {
   runtime.start(taskRoot, process.env._HANDLER || '', __dirname);
 }
 
-main();
+if (process.argv.length > 2) require('./firelet_runtime/assignment.cjs').wait().then(main);
+else main();

@@ -6,21 +6,42 @@
 // known or run here before that.
 
 const fs = require('fs');
+const net = require('net');
+
+const { Connection } = require('./connection.cjs');
 
 const PACKET_SIZE = 256 * 1024;
-// What serving a function takes. `console.cjs` looks at the environment when it is loaded, so it is not among them.
-const PRELOADED = ['./connection.cjs', './errors.cjs', './globals.cjs', './invocation.cjs', './loader.cjs', './packages.cjs', './streaming.cjs'];
+// What serving a function takes, beyond what `bootstrap.cjs` has loaded.
+const PRELOADED = ['./errors.cjs', './globals.cjs', './packages.cjs', './streaming.cjs'];
+const PRACTICE_RESPONSE = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
 
-// Returns with the environment and the working directory of the function.
-function wait() {
+// Resolves when this process has the environment and the working directory of the function.
+async function wait() {
   process.argv.length = 2;
   for (const module of PRELOADED) require(module);
+  await practise();
   fs.writeSync(0, '1');
   const packet = Buffer.allocUnsafeSlow(PACKET_SIZE);
   const size = fs.readSync(0, packet);
   if (size === 0) process.reallyExit(0);
   adopt(packet.toString('utf8', 0, size).split('\0'));
   packet.fill(0, 0, size);
+}
+
+// Has the engine compile what the first invocation takes: one exchange with this process itself.
+function practise() {
+  return new Promise((resolve) => {
+    const server = net.createServer((socket) => socket.once('data', () => socket.end(PRACTICE_RESPONSE)));
+    server.listen(0, '127.0.0.1', () => {
+      const connection = new Connection(`127.0.0.1:${server.address().port}`, () => {
+        connection.socket.removeAllListeners('end');
+        connection.socket.destroy();
+        server.close(resolve);
+      });
+      connection.hold();
+      connection.send('GET / HTTP/1.1\r\n\r\n');
+    });
+  });
 }
 
 function adopt(variables) {

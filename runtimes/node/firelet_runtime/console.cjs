@@ -25,9 +25,15 @@ const NO_REQUEST_ID = hasCallbacks ? undefined : '-';
 const STANDARD_OUTPUT = 1;
 const RETRY_MILLISECONDS = 1;
 
-const isJsonFormat = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
+let isJson = false;
 
+function isJsonFormat() {
+  return isJson;
+}
+
+// Reads the environment, which is that of the function only now in an interpreter that was started ahead of it.
 function patchConsole() {
+  isJson = process.env.AWS_LAMBDA_LOG_FORMAT?.toUpperCase() === 'JSON';
   makeStreamBlocking('stdout');
   makeStreamBlocking('stderr');
   const write = chooseWriter();
@@ -70,7 +76,7 @@ function makeStreamBlocking(name) {
 }
 
 function chooseWriter() {
-  const format = isJsonFormat ? formatJson : formatText;
+  const format = isJson ? formatJson : formatText;
   const descriptor = process.env._LAMBDA_TELEMETRY_LOG_FD;
   if (descriptor === undefined) {
     return (level, ...params) => writeFully(STANDARD_OUTPUT, Buffer.from(format(new Date(), level, params) + '\n'));
@@ -78,14 +84,14 @@ function chooseWriter() {
   delete process.env._LAMBDA_TELEMETRY_LOG_FD;
   return (level, ...params) => {
     const now = new Date();
-    writeFrame(Number(descriptor), now, level, format(now, level, params) + (isJsonFormat ? '' : '\n'));
+    writeFrame(Number(descriptor), now, level, format(now, level, params) + (isJson ? '' : '\n'));
   };
 }
 
 function writeFrame(descriptor, now, level, text) {
   const size = Buffer.byteLength(text);
   const frame = Buffer.allocUnsafe(16 + size);
-  frame.writeUInt32BE(((isJsonFormat ? JSON_FRAME : TEXT_FRAME) | level.frameMask) >>> 0, 0);
+  frame.writeUInt32BE(((isJson ? JSON_FRAME : TEXT_FRAME) | level.frameMask) >>> 0, 0);
   frame.writeUInt32BE(size, 4);
   frame.writeBigInt64BE(BigInt(now.valueOf()) * 1000n, 8);
   frame.write(text, 16);

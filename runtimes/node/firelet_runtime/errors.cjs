@@ -98,7 +98,7 @@ function readStackLine(text) {
 
 function logError(title, error) {
   const asError = error instanceof Error ? error : new Error(error);
-  if (isJsonFormat) console.error(asError);
+  if (isJsonFormat()) console.error(asError);
   else console.error(title, '\t' + toLogText(asError));
 }
 
