@@ -7,6 +7,7 @@ mod bare;
 mod client;
 mod cold;
 mod control;
+mod density;
 mod echo;
 mod figure;
 mod firelet;
@@ -64,6 +65,8 @@ enum Topic {
     Warm,
     /// The first invocation of new functions.
     Cold,
+    /// Idle environments in memory.
+    Density,
     /// Calls of the control plane with many functions stored.
     Control,
     /// The server's start-up time, idle memory and size.
@@ -114,6 +117,7 @@ pub(crate) struct Floors {
 struct Bench {
     binary: PathBuf,
     languages: Vec<Language>,
+    sleeper: Language,
     floors: Floors,
     effort: &'static Effort,
 }
@@ -179,6 +183,7 @@ impl Bench {
         let node = node.context("firelet finds no Node.js on this host")?;
         Ok(Self {
             binary,
+            sleeper: Language::sleeping(python.clone()),
             languages: vec![Language::rust(&rust)?, Language::python(python), Language::node(node)],
             floors: Floors::start()?,
             effort: if options.quick { &QUICK } else { &THOROUGH },
@@ -200,6 +205,7 @@ impl Bench {
         let measured = runtime.block_on(async {
             match topic {
                 Topic::Warm => warm::measure(&server, &self.floors, &self.languages, self.effort).await,
+                Topic::Density => density::measure(&server, &self.sleeper).await,
                 _ => cold::measure(&server, &self.languages, self.effort).await,
             }
         });
@@ -214,6 +220,7 @@ impl Topic {
                 "Warm invocations, beside a bare hyper echo server on other processors than the client's"
             }
             Self::Cold => "Cold starts, beside a bare start of the same program",
+            Self::Density => "Idle environments, by what the machine has available",
             Self::Control => {
                 "The control plane with many functions stored, beside the same calls with a hundred"
             }

@@ -17,6 +17,7 @@ pub(crate) enum Unit {
     Milliseconds,
     PerSecond,
     Megabytes,
+    Count,
 }
 
 /// What was promised.
@@ -68,7 +69,7 @@ impl Figure {
             None => String::new(),
             Some(Target::AtMost(limit)) => format!("at most {}", self.unit.show(limit)),
             Some(Target::AtLeast(limit)) => format!("at least {}", self.unit.show(limit)),
-            Some(Target::TimesFloor(limit)) => format!("at most {limit:.1} x floor"),
+            Some(Target::TimesFloor(limit)) => format!("at most {limit} x floor"),
         }
     }
 
@@ -112,6 +113,7 @@ impl Unit {
             Self::Milliseconds => format!("{value:.2} ms"),
             Self::PerSecond => format!("{value:.0}/s"),
             Self::Megabytes => format!("{value:.1} MB"),
+            Self::Count => format!("{value:.0}"),
         }
     }
 }

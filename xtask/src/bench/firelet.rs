@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ const MEMORY_MEGABYTES: u32 = 1_769;
 const TIMEOUT_SECONDS: u32 = 30;
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(1);
+/// Seldom, for the helper makes sandboxes ahead while it is left alone.
+const STOCK_POLL: Duration = Duration::from_millis(20);
 /// Far below the start-up times that are told apart.
 const HEALTH_POLL: Duration = Duration::from_micros(200);
 
@@ -99,14 +101,34 @@ impl Server {
         }
     }
 
-    /// The folder with firelet's bootstrap for a family of runtimes, which is there once one has started.
-    pub(crate) fn bootstrap(&self, family: &str) -> anyhow::Result<PathBuf> {
-        let folder = self.directory.path().join("data/bootstraps");
-        let entries = fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))?;
-        let mut paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        let is_wanted =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(family));
-        paths.find(is_wanted).with_context(|| format!("no bootstrap for {family} in {}", folder.display()))
+    /// Waits until as many interpreters wait as shall.
+    pub(crate) async fn await_stock(&self) -> anyhow::Result<()> {
+        let request = client::request("GET", "/_firelet/environments", &[], b"");
+        let mut connection = Connection::open(self.address).await?;
+        let started = Instant::now();
+        loop {
+            let answer = connection.exchange(&request).await?;
+            answer.check().context("ask which interpreters wait")?;
+            let inventory: Value =
+                serde_json::from_slice(answer.body).context("read which interpreters wait")?;
+            let stocks = inventory["prepared"].as_array().context("no interpreters are told of")?;
+            if stocks.iter().all(|stock| stock["waiting"].as_u64() >= stock["wanted"].as_u64()) {
+                return Ok(());
+            }
+            ensure!(started.elapsed() < PATIENCE, "not all interpreters wait: {inventory}");
+            tokio::time::sleep(STOCK_POLL).await;
+        }
+    }
+
+    /// Processor time that the server itself has used so far; not its helper or functions.
+    pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
+        let path = format!("/proc/{}/task", self.child.id());
+        let tasks = fs::read_dir(&path).with_context(|| format!("list {path}"))?;
+        let nanoseconds = tasks.flatten().filter_map(|task| {
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        Ok(Duration::from_nanos(nanoseconds.sum()))
     }
 
     /// What the server and its helpers hold in memory now.

@@ -10,7 +10,6 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::bare;
-use super::firelet::Server;
 use super::interpreters::Interpreter;
 
 /// The event of every invocation.
@@ -21,6 +20,12 @@ def handler(event, context):
     name = event.get("name", "world")
     print(f"greeting {name}")
     return {"message": f"Hello, {name}!", "request": context.aws_request_id}
+"#;
+
+const SLEEPER: &str = r#"
+import time
+def handler(event, context):
+    time.sleep(event.get("seconds", 0))
 "#;
 
 const NODE: &str = r"
@@ -45,14 +50,11 @@ pub(crate) struct Language {
 enum Program {
     /// The package's own file.
     Bootstrap(PathBuf),
-    /// The host's interpreter, with firelet's bootstrap.
+    /// The host's interpreter.
     Interpreter {
         program: PathBuf,
         /// Makes it start and end at once.
         idle: &'static [&'static str],
-        /// Stand before the bootstrap's path.
-        options: &'static [&'static str],
-        bootstrap: &'static str,
     },
 }
 
@@ -75,16 +77,15 @@ impl Language {
             name: "Python",
             runtime: interpreter.runtime,
             handler: "app.handler",
-            program: Program::Interpreter {
-                program: interpreter.program,
-                // As firelet starts it: without the site module.
-                idle: &["-S", "-c", "pass"],
-                options: &["-S"],
-                bootstrap: "bootstrap.py",
-            },
+            program: Program::Interpreter { program: interpreter.program, idle: &["-c", "pass"] },
             file: "app.py",
             content: PYTHON.as_bytes().to_vec(),
         }
+    }
+
+    /// The same language with a function that takes as long as its event says, in seconds.
+    pub(crate) fn sleeping(interpreter: Interpreter) -> Self {
+        Self { content: SLEEPER.as_bytes().to_vec(), ..Self::python(interpreter) }
     }
 
     pub(crate) fn node(interpreter: Interpreter) -> Self {
@@ -92,12 +93,7 @@ impl Language {
             name: "Node",
             runtime: interpreter.runtime,
             handler: "index.handler",
-            program: Program::Interpreter {
-                program: interpreter.program,
-                idle: &["-e", "0"],
-                options: &[],
-                bootstrap: "bootstrap.cjs",
-            },
+            program: Program::Interpreter { program: interpreter.program, idle: &["-e", "0"] },
             file: "index.js",
             content: NODE.as_bytes().to_vec(),
         }
@@ -110,28 +106,8 @@ impl Language {
             Program::Bootstrap(program) => {
                 bare::until_it_asks(bare::quiet(program).env("_HANDLER", self.handler))
             }
-            Program::Interpreter { program, idle, .. } => bare::until_end(bare::quiet(program).args(*idle)),
+            Program::Interpreter { program, idle } => bare::until_end(bare::quiet(program).args(*idle)),
         }
-    }
-
-    /// Starts program, bootstrap and function as `server` does, but without a sandbox, until it asks for its first
-    /// event.
-    pub(crate) fn start_runtime(&self, server: &Server) -> anyhow::Result<Duration> {
-        let Program::Interpreter { program, options, bootstrap, .. } = &self.program else {
-            return self.start_bare();
-        };
-        let folder = server.bootstrap(self.family())?;
-        let code = tempfile::tempdir().context("make a folder for a function")?;
-        fs::write(code.path().join(self.file), &self.content).context("write a function")?;
-        let mut command = bare::quiet(program);
-        command.args(*options).arg(folder.join(bootstrap)).current_dir(code.path());
-        command.env("LAMBDA_TASK_ROOT", code.path()).env("_HANDLER", self.handler).env("PYTHONPATH", folder);
-        bare::until_it_asks(&mut command)
-    }
-
-    /// `python` of `python3.11`.
-    fn family(&self) -> &str {
-        self.runtime.split(|character: char| !character.is_ascii_alphabetic()).next().unwrap_or_default()
     }
 
     /// The deployment package; no two numbers give the same.

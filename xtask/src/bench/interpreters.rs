@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Deserialize;
 
 /// A managed runtime and its program.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Interpreter {
     /// Lambda's identifier.
     pub(crate) runtime: String,

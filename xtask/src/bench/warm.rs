@@ -8,13 +8,17 @@ use super::echo::Echo;
 use super::figure::{Figure, Target, Unit};
 use super::firelet::Server;
 use super::functions::{EVENT, Language};
-use super::load::{Aim, Round, Until, drive};
+use super::load::{Aim, Round, Until, count, drive};
 use super::processors::Stay;
 use super::{Effort, Floors};
 
 pub(crate) const TOPIC: &str = "warm";
 
 const IN_FLIGHT: usize = 16;
+/// More than there are processors to serve them: what is measured is that nothing gets worse.
+const MANY_IN_FLIGHT: usize = 64;
+const PROCESSOR_TARGET_MICROSECONDS: f64 = 40.0;
+const TAIL_TARGET: f64 = 10.0;
 /// So many answers are thrown away at the start of each measurement.
 const WARM_UP: usize = 300;
 const WARM_UP_TIME: Duration = Duration::from_millis(500);
@@ -25,6 +29,9 @@ struct Subject {
     aim: Aim,
     alone: Vec<Round>,
     together: Vec<Round>,
+    crowded: Vec<Round>,
+    /// Microseconds of the server's processor time for each answer, with many in flight.
+    processor: Vec<f64>,
 }
 
 pub(crate) async fn measure(
@@ -56,7 +63,13 @@ pub(crate) async fn measure(
         }
         for subject in &mut subjects {
             drive(&subject.aim, IN_FLIGHT, Until::Elapsed(WARM_UP_TIME)).await?;
-            subject.together.push(drive(&subject.aim, IN_FLIGHT, Until::Elapsed(effort.period)).await?);
+            let before = server.processor_time()?;
+            let round = drive(&subject.aim, IN_FLIGHT, Until::Elapsed(effort.period)).await?;
+            let used = server.processor_time()?.saturating_sub(before);
+            subject.processor.push(Unit::Microseconds.of(used) / count(round.latencies.count()).max(1.0));
+            subject.together.push(round);
+            drive(&subject.aim, MANY_IN_FLIGHT, Until::Elapsed(WARM_UP_TIME)).await?;
+            subject.crowded.push(drive(&subject.aim, MANY_IN_FLIGHT, Until::Elapsed(effort.period)).await?);
         }
     }
     let (echo, others) = subjects.split_at(1);
@@ -71,16 +84,23 @@ pub(crate) fn aim(server: &Server, function: &str) -> Aim {
 
 impl Subject {
     fn new(name: &'static str, aim: Aim) -> Self {
-        Self { name, aim, alone: Vec::new(), together: Vec::new() }
+        Self {
+            name,
+            aim,
+            alone: Vec::new(),
+            together: Vec::new(),
+            crowded: Vec::new(),
+            processor: Vec::new(),
+        }
     }
 
     fn figures(&self, echo: &Self) -> Vec<Figure> {
-        let is_rust = self.name == "Rust";
-        let times_floor = match self.name {
-            "Rust" => Some(Target::TimesFloor(4.0)),
-            "Python" | "Node" => Some(Target::TimesFloor(6.0)),
-            _ => None,
+        let (times_floor, per_second) = match self.name {
+            "Rust" => (Some(3.0), Some(20_000.0)),
+            "Python" | "Node" => (Some(2.0), Some(12_000.0)),
+            _ => (None, None),
         };
+        let is_function = times_floor.is_some();
         let percentile = |percent: usize, together: bool, target| {
             let rounds = |subject: &Self| {
                 let rounds = if together { &subject.together } else { &subject.alone };
@@ -97,20 +117,41 @@ impl Subject {
                 target,
             }
         };
-        let rates = |subject: &Self| subject.together.iter().map(|round| round.per_second).collect();
-        vec![
-            percentile(50, false, times_floor),
-            percentile(99, false, None),
-            percentile(50, true, None),
-            percentile(99, true, None),
+        let throughput = |in_flight: usize, rounds: fn(&Self) -> &[Round]| {
+            let rates = |subject: &Self| rounds(subject).iter().map(|round| round.per_second).collect();
             Figure {
                 topic: TOPIC,
-                name: format!("{}, {IN_FLIGHT} in flight, throughput", self.name),
+                name: format!("{}, {in_flight} in flight, throughput", self.name),
                 unit: Unit::PerSecond,
                 rounds: rates(self),
                 floor_rounds: rates(echo),
-                target: is_rust.then_some(Target::AtLeast(10_000.0)),
-            },
-        ]
+                target: per_second.map(Target::AtLeast),
+            }
+        };
+        let p50s = self.alone.iter().map(|round| Unit::Microseconds.of(round.latencies.percentile(50)));
+        let tail = Figure {
+            name: format!("{}, 1 in flight, p99 beside its p50", self.name),
+            floor_rounds: p50s.collect(),
+            ..percentile(99, false, is_function.then_some(Target::TimesFloor(TAIL_TARGET)))
+        };
+        let processor = Figure {
+            topic: TOPIC,
+            name: format!("{}, {IN_FLIGHT} in flight, the server's processor time", self.name),
+            unit: Unit::Microseconds,
+            rounds: self.processor.clone(),
+            floor_rounds: Vec::new(),
+            target: Some(Target::AtMost(PROCESSOR_TARGET_MICROSECONDS)),
+        };
+        let mut figures = vec![
+            percentile(50, false, times_floor.map(Target::TimesFloor)),
+            percentile(99, false, None),
+            tail,
+            percentile(50, true, None),
+            percentile(99, true, None),
+            throughput(IN_FLIGHT, |subject| &subject.together),
+            throughput(MANY_IN_FLIGHT, |subject| &subject.crowded),
+        ];
+        figures.extend(is_function.then_some(processor));
+        figures
     }
 }
