@@ -34,6 +34,10 @@ def handler(event, context):
                 client.connect((event["host"], event["port"]))
                 client.send(event["datagram"].encode())
                 return client.recv(65535).decode()
+        if event.get("resolve"):
+            # As Java and others do: only of the versions of IP that this machine seems to have.
+            found = socket.getaddrinfo(event["host"], event["port"], flags=socket.AI_ADDRCONFIG)
+            return found[0][4][0]
         if event.get("flood"):
             return flood(family, event["host"], event["port"], time.monotonic() + event["flood"])
         with socket.create_connection((event["host"], event["port"]), timeout=5) as client:
@@ -199,6 +203,7 @@ def test_datagrams_come_and_go(translated, net):
 def test_names_are_those_of_the_host(translated, names):
     before = names.questions
     assert translated.run("service.example", PORT) == 5
+    assert translated.run("service.example", PORT, resolve=True) == socket.inet_ntoa(names.answer)
     assert names.questions > before
 
 

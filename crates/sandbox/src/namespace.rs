@@ -216,6 +216,9 @@ fn decode_network(bytes: &[u8]) -> Result<PreparedNetwork, Failure> {
 
 /// Finds out which way outside this host allows, by making one. Without one that it allows, sandboxes have none.
 pub(crate) fn probe_outside(proof: SingleThread, outside: &Outside) -> (Outlets, Result<(), Failure>) {
+    if !outside.nat && outside.hosts.is_empty() {
+        return (Outlets::default(), Ok(()));
+    }
     let mut result = Ok(());
     for outlets in Outlets::candidates(outside) {
         match create_network(proof, &outlets) {
@@ -223,7 +226,7 @@ pub(crate) fn probe_outside(proof: SingleThread, outside: &Outside) -> (Outlets,
             Err(failure) => result = Err(failure),
         }
     }
-    (Outlets { nat: None, hosts: Vec::new() }, result)
+    (Outlets::default(), result)
 }
 
 /// The listener as the server uses it.

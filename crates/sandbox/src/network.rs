@@ -53,7 +53,7 @@ pub struct Ways {
 }
 
 /// [`Outside`], with what was found out about this host.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outlets {
     /// How packets get into the queue; none without [`Outside::nat`].
     pub(crate) nat: Option<Queueing>,
