@@ -1,5 +1,8 @@
 """Extensions for tests: what speaks the Extensions API inside of functions."""
 
+import io
+import zipfile
+
 from support import packages
 
 # Calls to the Extensions API, for a function's own module or for a program in a layer.
@@ -28,3 +31,33 @@ def next_event(identifier):
 def internal(source):
     """A Python function whose module has the client."""
     return packages.python(CLIENT + source)
+
+
+def layer(programs, executable=True):
+    """A layer of extensions: name to source of the Python program, which has the client."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, source in programs.items():
+            entry = zipfile.ZipInfo(f"extensions/{name}", (2024, 1, 1, 0, 0, 0))
+            entry.external_attr = (0o100755 if executable else 0o100644) << 16
+            archive.writestr(entry, f"#!/usr/bin/python3\n{CLIENT}\n{source}")
+    return content.getvalue()
+
+
+def recorder(*events, then="pass"):
+    """A program that says in the log which events it gets, and keeps those of invocations in `/tmp`."""
+    return f"""
+import sys, time
+NAME = os.path.basename(sys.argv[0])
+identifier = register(NAME, *{events!r})
+print(NAME, "started", flush=True)
+while True:
+    event = next_event(identifier)[2]
+    with open(f"/tmp/{{NAME}}", "a") as file:
+        file.write(json.dumps(event) + "\\n")
+    if event["eventType"] == "SHUTDOWN":
+        left = event["deadlineMs"] - time.time() * 1000
+        print(NAME, "shutdown", event["shutdownReason"], "left", round(left), flush=True)
+        {then}
+        sys.exit()
+"""

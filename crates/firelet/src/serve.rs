@@ -141,7 +141,7 @@ async fn serve(
     let services = vec![
         Service::new("HTTP server", Duration::from_secs(6), |stop| gateway.run(stop)),
         Service::new("queue", Duration::from_secs(6), |stop| queue_service.run(stop)),
-        Service::new("environment pool", Duration::from_secs(2), |stop| pool_service.run(stop)),
+        Service::new("environment pool", Duration::from_secs(4), |stop| pool_service.run(stop)),
         Service::new("reconciler", Duration::from_secs(1), |stop| async move { control.run(stop).await }),
     ];
     announce(address, &root, started);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use firelet_runtime::{Environment, InitializationType, Observer, Readiness};
 use firelet_store::FunctionVersion;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::busy_poll::BusyPoll;
 use crate::demand::{Demand, Supply};
@@ -21,6 +21,10 @@ use crate::service::{Key, Task};
 /// How long an environment that has answered is waited for before another one is made: its runtime asks for the
 /// next event within microseconds, unless the function still works.
 const FINISHING_GRACE: Duration = Duration::from_millis(2);
+
+/// How long an environment whose processes are being ended is waited for before another one is made: where no extension
+/// has to be told, that is sooner.
+const RESET_GRACE: Duration = Duration::from_millis(50);
 
 /// What a caller wants kept until the environment of its invocation is free.
 pub(crate) type Hold = Box<dyn Send>;
@@ -36,6 +40,8 @@ pub struct Group {
     polling: Arc<BusyPoll>,
     freezing: Arc<Freezing>,
     members: Mutex<Members>,
+    /// Told when the processes of an environment have ended.
+    settled: Notify,
     /// One for each environment, from its start to some time after its end.
     observers: Mutex<Vec<Observer>>,
 }
@@ -44,6 +50,10 @@ pub struct Group {
 struct Members {
     /// Made for invocations that are over; least recently used first.
     idle: Vec<Idle>,
+    /// The same, but their processes have ended, after a failure; they can be started anew.
+    dormant: Vec<Idle>,
+    /// Environments whose Init phase failed, and whose processes are being ended.
+    failed: usize,
     provisioned: Provisioned,
     waiting: VecDeque<Waiter>,
     creating: usize,
@@ -104,7 +114,8 @@ impl Group {
         freezing: Arc<Freezing>,
     ) -> Self {
         let (members, observers) = (Mutex::default(), Mutex::default());
-        Self { key, function, tasks, polling, freezing, members, observers }
+        let settled = Notify::new();
+        Self { key, function, tasks, polling, freezing, members, settled, observers }
     }
 
     /// An environment of this group was started.
@@ -254,7 +265,14 @@ impl Group {
                 members.give(environment);
                 self.freezing.environment_is_idle();
             }
-            Err(error) => {
+            Err(mut error) => {
+                if let LeaseError::Init(failed) = &mut error
+                    && let Some(environment) = failed.environment.take()
+                {
+                    drop(members);
+                    self.await_dormant(&environment);
+                    members = self.members.lock();
+                }
                 // Callers who gave up are passed over; if all have, nobody is left to tell.
                 let mut error = Err(error);
                 while let Some(waiter) = members.waiting.pop_front() {
@@ -263,6 +281,42 @@ impl Group {
                         Err(unsent) => error = unsent,
                     }
                 }
+            }
+        }
+    }
+
+    /// Keeps an environment whose Init phase failed, once its processes have ended.
+    fn await_dormant(self: &Arc<Self>, environment: &Arc<Environment>) {
+        let group = Arc::clone(self);
+        let failed = Arc::clone(environment);
+        self.members.lock().failed += 1;
+        environment.when_ready(move |readiness| {
+            {
+                let mut members = group.members.lock();
+                members.failed -= 1;
+                if readiness == Readiness::Dormant {
+                    members.keep_dormant(failed);
+                }
+            }
+            group.settled.notify_waiters();
+        });
+    }
+
+    /// An environment in which nothing runs, to be started anew; the one used last first. One whose processes are about to end
+    /// is waited for a moment.
+    pub(crate) async fn take_dormant(&self) -> Option<Arc<Environment>> {
+        let deadline = tokio::time::Instant::now() + RESET_GRACE;
+        loop {
+            let settled = self.settled.notified();
+            let is_resetting = {
+                let mut members = self.members.lock();
+                if let Some(idle) = members.dormant.pop() {
+                    return Some(idle.environment);
+                }
+                members.failed > 0 || members.finishing.iter().any(|one| one.environment.is_ending())
+            };
+            if !is_resetting || tokio::time::timeout_at(deadline, settled).await.is_err() {
+                return None;
             }
         }
     }
@@ -311,18 +365,37 @@ impl Group {
         if is_provisioned {
             members.provisioned.busy -= 1;
         }
-        if readiness == Readiness::Ready {
-            members.give(environment);
-            self.freezing.environment_is_idle();
-        } else if is_provisioned {
+        match readiness {
+            Readiness::Ready => {
+                members.give(environment);
+                self.freezing.environment_is_idle();
+            }
             // Without room in the queue, the next tick is what notices.
-            self.hand_over(Task::Provision);
+            Readiness::Dormant | Readiness::Ended if is_provisioned => {
+                self.hand_over(Task::Provision);
+            }
+            Readiness::Dormant => members.keep_dormant(environment),
+            Readiness::Ended => {}
+        }
+        if readiness != Readiness::Ready {
+            self.settled.notify_waiters();
         }
         if members.demand().supply(true) == Supply::Create {
             drop(members);
             if let Err(error) = self.create() {
                 tracing::warn!(%error, "cannot replace an execution environment that ended");
             }
+        }
+    }
+
+    /// Ends those that have not finished.
+    pub(crate) fn end_finishing(&self) {
+        let finishing = {
+            let members = self.members.lock();
+            members.finishing.iter().map(|one| Arc::clone(&one.environment)).collect::<Vec<_>>()
+        };
+        for environment in finishing {
+            environment.end();
         }
     }
 
@@ -337,7 +410,8 @@ impl Group {
             let mut members = self.members.lock();
             members.is_retired = true;
             members.provisioned.wanted = 0;
-            (std::mem::take(&mut members.idle), std::mem::take(&mut members.provisioned.idle))
+            let dormant = std::mem::take(&mut members.dormant);
+            (std::mem::take(&mut members.idle), std::mem::take(&mut members.provisioned.idle), dormant)
         };
         // Ends the guests; outside the lock.
         drop(idle);
@@ -348,9 +422,9 @@ impl Group {
     pub(crate) fn expire(&self, cutoff: Option<Instant>, now: Instant) -> (usize, bool) {
         let (expired, left, is_used) = {
             let mut members = self.members.lock();
-            let count = cutoff.map_or(0, |cutoff| members.idle.partition_point(|idle| idle.since <= cutoff));
-            let expired: Vec<Idle> = members.idle.drain(..count).collect();
-            (expired, members.idle.len(), members.is_used())
+            let mut expired = expire(&mut members.idle, cutoff);
+            expired.extend(expire(&mut members.dormant, cutoff));
+            (expired, members.idle.len() + members.dormant.len(), members.is_used())
         };
         drop(expired);
         self.end_overdue(now);
@@ -388,14 +462,17 @@ impl Group {
 
     /// When the environment that has been idle longest became so.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
-        self.members.lock().idle.first().map(|idle| idle.since)
+        let members = self.members.lock();
+        members.idle.first().into_iter().chain(members.dormant.first()).map(|idle| idle.since).min()
     }
 
-    /// Ends the environment that has been idle longest.
+    /// Ends an environment that is idle: one in which nothing runs, or else the one that has been so longest.
     pub(crate) fn evict(&self) {
         let evicted = {
             let mut members = self.members.lock();
-            if members.idle.is_empty() { None } else { Some(members.idle.remove(0)) }
+            let Members { idle, dormant, .. } = &mut *members;
+            let from = if dormant.is_empty() { idle } else { dormant };
+            if from.is_empty() { None } else { Some(from.remove(0)) }
         };
         drop(evicted);
     }
@@ -425,7 +502,8 @@ impl Members {
     fn is_used(&mut self) -> bool {
         let Demand { waiting, creating, finishing } = self.demand();
         let kept = self.provisioned.wanted + self.provisioned.idle.len() + self.provisioned.creating;
-        !self.idle.is_empty() || self.leased + waiting + creating + finishing + kept > 0
+        let is_idle = !self.idle.is_empty() || !self.dormant.is_empty();
+        is_idle || self.leased + waiting + creating + finishing + kept > 0
     }
 
     /// Those that have been idle since before `cutoff` and are not told to stand still, which they will be now; and whether
@@ -461,6 +539,13 @@ impl Members {
         None
     }
 
+    /// Keeps an environment in which nothing runs any more.
+    fn keep_dormant(&mut self, environment: Arc<Environment>) {
+        if !self.is_retired {
+            self.dormant.push(Idle::from_now(environment));
+        }
+    }
+
     /// Gives an environment to the caller who has waited longest, or keeps it.
     fn give(&mut self, environment: Arc<Environment>) {
         let is_provisioned = is_provisioned(&environment);
@@ -485,6 +570,12 @@ impl Members {
             self.provisioned.idle.push(Idle::from_now(environment));
         }
     }
+}
+
+/// Takes out those that have been idle since before `cutoff`.
+fn expire(idle: &mut Vec<Idle>, cutoff: Option<Instant>) -> Vec<Idle> {
+    let count = cutoff.map_or(0, |cutoff| idle.partition_point(|idle| idle.since <= cutoff));
+    idle.drain(..count).collect()
 }
 
 impl Idle {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use firelet_runtime::{Environment, InitializationType};
+use firelet_runtime::Environment;
 use firelet_store::function::{Allocation, Entry, ProvisionedConcurrency, ProvisionedVersion};
 use firelet_store::{FunctionVersion, Store};
 use tokio::sync::mpsc;
@@ -170,8 +170,7 @@ impl Provisioning {
             let (maker, drivers) = (Arc::clone(&self.maker), self.drivers.clone());
             let (holder, version) = (holder.clone(), version.clone());
             self.making.spawn(async move {
-                let initialization = InitializationType::ProvisionedConcurrency;
-                let made = maker.make(&creation.group, initialization, &drivers).await;
+                let made = maker.make_ahead(&creation.group, &drivers).await;
                 let result = made.map(|environment| creation.environment = Some(environment));
                 drop(creation);
                 Made { holder, version, result }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use firelet_runtime::{
-    Catalogue, Environment, Function, InitPhase, InitializationType, JsonLogging, Sandboxes, StartError,
-    start,
+    Catalogue, Environment, Function, InitPhase, InitializationType, JsonLogging, Readiness, Sandboxes,
+    StartError, start,
 };
 use firelet_store::definition::LogFormat;
 use firelet_store::{FunctionVersion, Store, Version};
@@ -29,6 +29,8 @@ use crate::provisioning::{Occasion, Provisioning};
 
 /// Requests that may wait for the service; beyond that callers are told that the pool is overloaded.
 const TASKS: usize = 4_096;
+/// How long environments may take to end when the server stops: a shutdown phase with extensions, and a little.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(2_500);
 /// How often idle environments are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -268,7 +270,7 @@ fn is_same_configuration(old: &FunctionVersion, new: &FunctionVersion) -> bool {
 }
 
 impl PoolService {
-    /// Works until `shutdown`; then every environment is ended.
+    /// Works until `shutdown`; then every environment is ended, those with extensions after their shutdown phase.
     pub async fn run(mut self, shutdown: CancellationToken) {
         self.maker.code.sweep().await;
         let mut work = JoinSet::new();
@@ -299,8 +301,7 @@ impl PoolService {
                         let (maker, drivers) = (Arc::clone(&self.maker), driver_sender.clone());
                         work.spawn(async move {
                             let mut creation = Creation { group, result: Err(LeaseError::Stopped) };
-                            let initialization = InitializationType::OnDemand;
-                            creation.result = maker.make(&creation.group, initialization, &drivers).await;
+                            creation.result = maker.make_on_demand(&creation.group, &drivers).await;
                         });
                     }
                     Task::Finish(orphan) => {
@@ -330,8 +331,24 @@ impl PoolService {
                 Some(_) = drivers.join_next(), if !drivers.is_empty() => {}
             }
         }
-        for (_, group) in self.shared.groups.write().drain() {
+        // What was still to be done ends first: it holds environments.
+        self.tasks.close();
+        while self.tasks.try_recv().is_ok() {}
+        drop(work);
+        self.end_all();
+        let ended = async { while drivers.join_next().await.is_some() {} };
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, ended).await.is_err() {
+            tracing::warn!("execution environments did not end in time, and are killed");
+        }
+    }
+
+    /// Ends every environment, whatever it is doing.
+    fn end_all(&self) {
+        let groups: Vec<Arc<Group>> = self.shared.groups.write().drain().map(|(_, group)| group).collect();
+        let retired = std::mem::take(&mut *self.shared.retired.lock());
+        for group in groups.into_iter().chain(retired) {
             group.retire();
+            group.end_finishing();
         }
     }
 
@@ -425,28 +442,45 @@ impl Maker {
         })
     }
 
-    /// Makes an environment. Where an invocation waits for it and its Init phase fails it is made again, with the function's
-    /// own timeout, as part of that invocation.
+    /// Makes an environment for an invocation that waits for it, or starts one anew in which nothing runs. Where its Init phase
+    /// fails it is repeated, with the function's own timeout, as part of that invocation.
     ///
     /// See <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>; AWS's open emulator repeats Init after
     /// errors as well as when it takes too long.
-    pub(crate) async fn make(
+    async fn make_on_demand(
         &self,
         group: &Group,
-        initialization: InitializationType,
         drivers: &mpsc::UnboundedSender<Driver>,
     ) -> Result<Arc<Environment>, LeaseError> {
-        let function = self.function(group.function(), initialization).await?;
-        if initialization == InitializationType::ProvisionedConcurrency {
-            let limit = limits::PROVISIONED_INIT_TIMEOUT.max(function.timeout);
-            return self.attempt(group, &function, limit, InitPhase::Init, drivers).await;
+        let timeout = group.function().definition.timeout;
+        if let Some(dormant) = group.take_dormant().await
+            && let Some(result) = revive(&dormant, timeout).await
+        {
+            return result;
         }
-        match self.attempt(group, &function, limits::INIT_TIMEOUT, InitPhase::Init, drivers).await {
-            Err(LeaseError::Init(_)) => {
-                self.attempt(group, &function, function.timeout, InitPhase::Invoke, drivers).await
-            }
-            result => result,
+        let function = self.function(group.function(), InitializationType::OnDemand).await?;
+        let failed =
+            match self.attempt(group, &function, limits::INIT_TIMEOUT, InitPhase::Init, drivers).await {
+                Err(LeaseError::Init(failed)) => failed,
+                result => return result,
+            };
+        if let Some(environment) = &failed.environment
+            && let Some(result) = revive(environment, timeout).await
+        {
+            return result;
         }
+        self.attempt(group, &function, timeout, InitPhase::Invoke, drivers).await
+    }
+
+    /// Makes an environment ahead of invocations.
+    pub(crate) async fn make_ahead(
+        &self,
+        group: &Group,
+        drivers: &mpsc::UnboundedSender<Driver>,
+    ) -> Result<Arc<Environment>, LeaseError> {
+        let function = self.function(group.function(), InitializationType::ProvisionedConcurrency).await?;
+        let limit = limits::PROVISIONED_INIT_TIMEOUT.max(function.timeout);
+        self.attempt(group, &function, limit, InitPhase::Init, drivers).await
     }
 
     async fn attempt(
@@ -459,13 +493,12 @@ impl Maker {
     ) -> Result<Arc<Environment>, LeaseError> {
         let (starting, driver) =
             start(&self.runtime, function, phase).await.map_err(|error| match error {
-                StartError::Entrypoint(failed) => LeaseError::Init(failed),
+                StartError::Unlaunched(failed) => LeaseError::Init(failed),
                 error => LeaseError::Start(error),
             })?;
         group.started(starting.observer());
         drivers.send(Box::pin(driver)).map_err(|_| LeaseError::Stopped)?;
-        let environment = starting.initialise(limit).await.map_err(LeaseError::Init)?;
-        Ok(Arc::new(environment))
+        starting.initialise(limit).await.map_err(LeaseError::Init)
     }
 
     async fn function(
@@ -509,4 +542,21 @@ impl Maker {
             initialization,
         })
     }
+}
+
+/// Starts an environment anew once nothing runs in it; none when that cannot be.
+async fn revive(
+    environment: &Arc<Environment>,
+    limit: Duration,
+) -> Option<Result<Arc<Environment>, LeaseError>> {
+    let (sender, ended) = oneshot::channel();
+    environment.when_ready(move |readiness| {
+        // Whoever waits may have gone.
+        let _ = sender.send(readiness);
+    });
+    if ended.await != Ok(Readiness::Dormant) {
+        return None;
+    }
+    let starting = environment.revive()?;
+    Some(starting.initialise(limit).await.map_err(LeaseError::Init))
 }

@@ -1,33 +1,38 @@
 //! One execution environment: a sandbox, the runtime in it, and the invocations it takes one after another.
 
+mod family;
 mod guest;
 mod init;
 mod launch;
 mod log;
 mod observer;
+mod plan;
+mod shutdown;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use firelet_sandbox::{Network, Sandbox};
+use firelet_sandbox::Network;
 use firelet_telemetry::Logs;
 use firelet_types::{Clock, EnvironmentId, FunctionName, Ids, RequestId, Scope};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 
+use self::guest::{Cage, Order};
 pub use self::init::{InitFailed, InitFailure, InitPhase, Starting};
 pub use self::launch::{StartError, start};
 use self::log::{Finished, Log};
 pub use self::observer::{Activity, Observation, Observer};
 use crate::bootstrap::Bootstraps;
 use crate::catalogue::Interpreter;
+use crate::extensions::Kinds;
 use crate::failure::Failure;
 use crate::outside::Outside;
 use crate::platform_log::event::{Status, Tracing};
@@ -151,23 +156,30 @@ pub enum Begun {
 pub struct Environment {
     id: EnvironmentId,
     state: Arc<Mutex<State>>,
-    sandbox: Arc<Sandbox>,
-    /// The peak memory in bytes that the end of the process came with; zero before.
+    /// Locked from thawing the guest until it has its event, so that it is not stopped between.
+    cage: Arc<Mutex<Cage>>,
+    /// What the driver is to do. Its end has it end everything.
+    orders: mpsc::UnboundedSender<Order>,
+    /// The peak memory in bytes that the end of a process came with; zero before.
     last_peak: Arc<AtomicU64>,
-    log: Log,
+    log: Arc<Log>,
     timeout: Duration,
     initialization: InitializationType,
     /// Whether extensions have registered. Known when Init is over.
-    has_extensions: bool,
+    has_extensions: AtomicBool,
+    ledger: Mutex<Ledger>,
+}
+
+/// What the log is to be told later.
+#[derive(Default)]
+struct Ledger {
     /// How long Init took, until the first invocation reports it.
-    init: Mutex<Option<Duration>>,
-    /// How much of the first invocation's time an Init phase inside it took.
-    spent: Mutex<Duration>,
+    init: Option<Duration>,
+    /// How much of the next invocation's time an Init phase inside it took.
+    spent: Duration,
     /// The invocation that was answered last, until the log tells of its end. Unless its caller waits for the log,
     /// that is after the answer.
-    finished: Mutex<Option<Finished>>,
-    /// Whether the guest stands still. Locked from thawing it until it has its event, so that it is not stopped between.
-    frozen: Arc<Mutex<bool>>,
+    finished: Option<Finished>,
 }
 
 impl Environment {
@@ -185,14 +197,20 @@ impl Environment {
 
     /// Whether it has extensions, which may work on after an invocation was answered, for as long as the invocation may take.
     #[must_use]
-    pub const fn has_extensions(&self) -> bool {
-        self.has_extensions
+    pub fn has_extensions(&self) -> bool {
+        self.has_extensions.load(Ordering::Relaxed)
     }
 
     /// Whether the runtime waits for an event.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.state.lock().is_ready()
+    }
+
+    /// Whether its processes are being ended.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.state.lock().ending().is_some()
     }
 
     /// Stops the guest and all its processes if it waits for an event; the next invocation has it go on. Says whether it
@@ -202,25 +220,24 @@ impl Environment {
     ///
     /// When the kernel refuses.
     pub fn freeze(&self) -> io::Result<bool> {
-        let mut frozen = self.frozen.lock();
-        if !*frozen && self.is_ready() {
-            self.sandbox.freeze()?;
-            *frozen = true;
+        let mut cage = self.cage.lock();
+        if !cage.is_frozen && self.is_ready() {
+            cage.sandbox.freeze()?;
+            cage.is_frozen = true;
             self.log.output.telemetry().set_frozen(true);
         }
-        Ok(*frozen)
+        Ok(cage.is_frozen)
     }
 
-    /// Ends the guest and all its processes, whatever it is doing. It takes no event after that.
+    /// Ends the guest and all its processes, whatever it is doing, with a shutdown phase if it has extensions. It takes no
+    /// event after that.
     pub fn end(&self) {
         self.end_because(Ending::Unwanted);
     }
 
     fn end_because(&self, why: Ending) {
-        let due = self.state.lock().end(why);
-        self.sandbox.kill();
-        if let Some(due) = due {
-            due.call();
+        if self.state.lock().end(why, Instant::now()) {
+            self.end_processes();
         }
     }
 
@@ -235,22 +252,49 @@ impl Environment {
     }
 
     fn end_unless_ready_because(&self, why: Ending) {
-        let due = {
+        let is_ending = {
             let mut state = self.state.lock();
-            if state.is_ready() {
-                return;
-            }
-            state.end(why)
+            !state.is_ready() && state.end(why, Instant::now())
         };
-        self.sandbox.kill();
-        if let Some(due) = due {
-            due.call();
+        if is_ending {
+            self.end_processes();
         }
+    }
+
+    /// Has the driver end all processes. Where no extension has to be told, they are killed at once.
+    fn end_processes(&self) {
+        if self.state.lock().kinds() == Kinds::default() {
+            self.cage.lock().sandbox.kill();
+        }
+        // A driver that is gone has ended them.
+        let _ = self.orders.send(Order::End);
+    }
+
+    /// Starts the runtime anew, and extensions, as part of an invocation: in the same sandbox, of which `/tmp` is left. None
+    /// unless all processes of the environment have ended.
+    #[must_use]
+    pub fn revive(self: &Arc<Self>) -> Option<Starting> {
+        let (end_sender, end) = oneshot::channel();
+        if !self.state.lock().begin(end_sender) {
+            return None;
+        }
+        let phase = InitPhase::Invoke;
+        self.has_extensions.store(false, Ordering::Relaxed);
+        self.ledger.lock().init = None;
+        self.log.output.telemetry().reopen();
+        self.log.init_start(phase);
+        let started = Instant::now();
+        if self.orders.send(Order::Revive).is_err() {
+            // The driver is gone: the server is shutting down.
+            self.state.lock().end(Ending::Unwanted, started);
+        }
+        Some(Starting { environment: Arc::clone(self), end, started, phase })
     }
 
     /// The most memory that the guest held at a time.
     fn peak_memory_bytes(&self) -> u64 {
-        self.sandbox.usage().peak_memory_bytes.max(self.last_peak.load(Ordering::Relaxed))
+        let usage = self.cage.lock().sandbox.usage();
+        usage.peak_memory_bytes.max(self.last_peak.load(Ordering::Relaxed))
     }
 
     /// Has `callback` called once the runtime is free for its next event, or gone; at once where that is so.
@@ -269,14 +313,14 @@ impl Environment {
     /// Writes END and REPORT of the last invocation, if that has not been done; gives the end of its log. What became of the
     /// environment after the answer belongs to it.
     fn report(&self, news: Option<News>) -> Option<Bytes> {
-        let mut finished = self.finished.lock().take()?;
+        let mut finished = self.ledger.lock().finished.take()?;
         match news {
             None | Some(News::Ready { extensions_since: None }) => {}
             Some(News::Ready { extensions_since: Some(since) }) => {
                 finished.extensions = Some(since.elapsed());
                 finished.total = finished.started.elapsed();
             }
-            Some(News::Ended(why)) => finished.end(why),
+            Some(News::Ended { why, at }) => finished.end(why, at),
         }
         finished.total = finished.total.min(self.timeout);
         let runtime = |status| self.state.lock().finish_timeline(status, Instant::now());
@@ -297,13 +341,14 @@ impl Environment {
         let tracing = invocation.trace_id.as_deref().filter(|_| is_heard).and_then(Tracing::of);
         self.log.start(request, tracing.clone());
         let wants_log_tail = invocation.wants_log_tail;
-        let spent = std::mem::take(&mut *self.spent.lock());
+        let spent = std::mem::take(&mut self.ledger.lock().spent);
         let now = Instant::now();
         let started = now.checked_sub(spent).unwrap_or(now);
         let Awaited { completion, stream } = {
-            let mut frozen = self.frozen.lock();
-            if std::mem::take(&mut *frozen) {
-                if self.sandbox.thaw().is_err() {
+            let mut cage = self.cage.lock();
+            if std::mem::take(&mut cage.is_frozen) {
+                if cage.sandbox.thaw().is_err() {
+                    drop(cage);
                     self.end();
                     return Err(Undelivered);
                 }
@@ -330,6 +375,15 @@ impl Environment {
             wants_log_tail,
             tracing,
         })
+    }
+}
+
+impl Drop for Environment {
+    /// The driver ends everything because the way to it closes; what needs no shutdown phase ends at once.
+    fn drop(&mut self) {
+        if !self.has_extensions() {
+            self.cage.lock().sandbox.kill();
+        }
     }
 }
 
@@ -391,11 +445,13 @@ impl Running {
                 (Err(Failure::timeout(self.request, environment.timeout)), Status::Timeout)
             }
         };
-        let init = environment.init.lock().take();
         let tracing = self.tracing.take();
-        let finished =
-            Finished { init, tracing, ..Finished::new(self.request, self.started, duration, status) };
-        *environment.finished.lock() = Some(finished);
+        let finished = Finished::new(self.request, self.started, duration, status);
+        {
+            let mut ledger = environment.ledger.lock();
+            let init = ledger.init.take();
+            ledger.finished = Some(Finished { init, tracing, ..finished });
+        }
         let log_tail = if self.wants_log_tail { environment.report(None) } else { None };
         match result {
             Ok(Answer { content_type, payload }) => {

@@ -9,9 +9,12 @@
 mod event;
 mod extension;
 
-use firelet_types::{ExtensionId, limits};
+use std::sync::Arc;
 
-pub(crate) use self::event::{Event, Events, InvokeEvent};
+use firelet_types::{ExtensionId, limits};
+use tokio::sync::oneshot;
+
+pub(crate) use self::event::{Event, Events, InvokeEvent, ShutdownEvent};
 use self::extension::Extension;
 pub(crate) use self::extension::Poller;
 use crate::failure::ExtensionError;
@@ -42,6 +45,15 @@ pub(crate) enum Refusal {
     Transition { from: &'static str, to: &'static str },
 }
 
+/// Which kinds of extensions an environment has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Kinds {
+    /// Inside of the runtime's process.
+    pub(crate) internal: bool,
+    /// Programs of their own.
+    pub(crate) external: bool,
+}
+
 /// All extensions of one environment.
 #[derive(Default)]
 pub(crate) struct Extensions {
@@ -50,6 +62,8 @@ pub(crate) struct Extensions {
     is_closed: bool,
     /// The first error that one of them told of.
     told: Option<ExtensionError>,
+    /// Told when all programs have registered.
+    all_registered: Option<oneshot::Sender<()>>,
 }
 
 impl Extensions {
@@ -58,9 +72,38 @@ impl Extensions {
         self.told
     }
 
-    /// Registers an extension inside of the runtime's process.
+    /// A program of its own is about to be started, which has to register.
+    pub(crate) fn expect(&mut self, name: &str) -> Result<(), Refusal> {
+        if self.members.len() >= limits::EXTENSIONS {
+            return Err(Refusal::TooMany);
+        }
+        self.members.push(Extension::external(name));
+        Ok(())
+    }
+
+    /// Has `all` told once every program has registered; at once where that is so.
+    pub(crate) fn when_registered(&mut self, all: oneshot::Sender<()>) {
+        self.all_registered = Some(all);
+        self.tell_if_registered();
+    }
+
+    fn tell_if_registered(&mut self) {
+        if !self.members.iter().any(Extension::is_expected)
+            && let Some(all) = self.all_registered.take()
+        {
+            // Whoever wanted to know may have gone.
+            let _ = all.send(());
+        }
+    }
+
+    /// Registers the program of that name; without one, an extension inside of the runtime's process.
     pub(crate) fn register(&mut self, id: ExtensionId, name: &str, events: &[String]) -> Result<(), Refusal> {
         check_name(name)?;
+        if let Some(extension) = self.external(name) {
+            extension.register(id, Events::of_external(events)?)?;
+            self.tell_if_registered();
+            return Ok(());
+        }
         let events = Events::of_internal(events)?;
         if self.is_closed {
             return Err(Refusal::RegistrationClosed);
@@ -71,7 +114,7 @@ impl Extensions {
         if self.members.iter().any(|extension| extension.name() == name) {
             return Err(Refusal::NameTaken);
         }
-        self.members.push(Extension::registered(id, name, events));
+        self.members.push(Extension::internal(id, name, events));
         Ok(())
     }
 
@@ -119,7 +162,7 @@ impl Extensions {
 
     /// The name of an extension.
     pub(crate) fn name(&self, id: ExtensionId) -> Option<&str> {
-        self.members.iter().find(|extension| extension.id() == id).map(Extension::name)
+        self.members.iter().find(|extension| extension.id() == Some(id)).map(Extension::name)
     }
 
     /// What the log says of each.
@@ -127,8 +170,39 @@ impl Extensions {
         self.members.iter().map(Extension::status).collect()
     }
 
+    /// Which kinds there are.
+    pub(crate) fn kinds(&self) -> Kinds {
+        let external = self.members.iter().any(Extension::is_external);
+        let internal = self.members.iter().any(|extension| !extension.is_external());
+        Kinds { internal, external }
+    }
+
+    /// The program `name` cannot be started.
+    pub(crate) fn unlaunched(&mut self, name: &str, error_type: &'static str) {
+        if let Some(extension) = self.external(name) {
+            extension.unlaunched(error_type);
+        }
+    }
+
+    /// Tells of the shutdown those who want to hear of it, and gives the names of programs that do not.
+    pub(crate) fn shut_down(&mut self, event: ShutdownEvent) -> Vec<Arc<str>> {
+        let (told, others): (Vec<_>, Vec<_>) = self
+            .members
+            .iter_mut()
+            .filter(|extension| extension.is_external())
+            .partition(|extension| extension.events().shutdown);
+        for extension in told {
+            extension.tell(Event::Shutdown(event));
+        }
+        others.iter().map(|extension| extension.name().into()).collect()
+    }
+
+    fn external(&mut self, name: &str) -> Option<&mut Extension> {
+        self.members.iter_mut().find(|extension| extension.is_external() && extension.name() == name)
+    }
+
     fn find(&mut self, id: ExtensionId) -> Result<&mut Extension, Refusal> {
-        self.members.iter_mut().find(|extension| extension.id() == id).ok_or(Refusal::Unknown)
+        self.members.iter_mut().find(|extension| extension.id() == Some(id)).ok_or(Refusal::Unknown)
     }
 }
 

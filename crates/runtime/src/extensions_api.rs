@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, accepted, error, json, not_found, pass_over, truncated};
-use crate::extensions::{Event, InvokeEvent, Refusal};
+use crate::extensions::{Event, InvokeEvent, Refusal, ShutdownEvent};
 use crate::guest_api::Shared;
 
 /// What the paths of this API begin with.
@@ -70,6 +70,14 @@ struct InvokeBody<'a> {
     invoked_function_arn: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tracing: Option<Tracing<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShutdownBody {
+    event_type: &'static str,
+    deadline_ms: i64,
+    shutdown_reason: &'static str,
 }
 
 #[derive(Serialize)]
@@ -168,6 +176,11 @@ fn told(shared: &Shared, event: &Event) -> Answer {
             let mut answer = json(StatusCode::OK, invoke_body(invoke));
             set(&mut answer, EVENT_IDENTIFIER, ExtensionEventId::new(&shared.ids).to_string());
             answer
+        }
+        Event::Shutdown(ShutdownEvent { reason, deadline }) => {
+            let deadline_ms = deadline.as_millis();
+            let body = ShutdownBody { event_type: "SHUTDOWN", deadline_ms, shutdown_reason: reason };
+            json(StatusCode::OK, rendered(&body))
         }
     }
 }

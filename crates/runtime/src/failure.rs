@@ -38,6 +38,8 @@ impl fmt::Display for ExitReason {
 pub enum Process {
     /// The runtime's.
     Runtime,
+    /// That of an extension.
+    Extension,
 }
 
 /// The error that an extension told of before.
@@ -69,6 +71,7 @@ impl Crash {
             (Some(ExtensionError::Exit), _, _) => "Extension.ExitError",
             (None, Process::Runtime, ExitReason::OutOfMemory) => "Runtime.OutOfMemory",
             (None, Process::Runtime, _) => "Runtime.ExitError",
+            (None, Process::Extension, _) => "Extension.Crash",
         }
     }
 }
@@ -80,6 +83,8 @@ impl fmt::Display for Crash {
                 formatter.write_str("Runtime exited without providing a reason")
             }
             (Process::Runtime, reason) => write!(formatter, "Runtime exited with error: {reason}"),
+            (Process::Extension, ExitReason::Exited(0)) => formatter.write_str("exit code 0"),
+            (Process::Extension, reason) => write!(formatter, "{reason}"),
         }
     }
 }
@@ -104,6 +109,15 @@ const fn signal_name(signal: i32) -> Option<&'static str> {
         15 => "terminated",
         _ => return None,
     })
+}
+
+/// A program that cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlaunched {
+    /// Such as `Runtime.InvalidEntrypoint`.
+    pub error_type: &'static str,
+    /// Why, in the words of AWS's supervisor, which is written in Go.
+    pub problem: String,
 }
 
 /// An error that firelet describes, in place of the function.
@@ -169,10 +183,11 @@ impl Failure {
         Self { error_type: "Runtime.InvalidResponseModeHeader".to_owned(), payload: Bytes::new() }
     }
 
-    /// What should start the function cannot be started.
+    /// What should start the function, or an extension, cannot be started.
     #[must_use]
-    pub fn invalid_entrypoint(request: RequestId, problem: &str) -> Self {
-        Self::new("Runtime.InvalidEntrypoint", &format!("RequestId: {request} Error: {problem}"))
+    pub fn unlaunched(request: RequestId, unlaunched: &Unlaunched) -> Self {
+        let Unlaunched { error_type, problem } = unlaunched;
+        Self::new(error_type, &format!("RequestId: {request} Error: {problem}"))
     }
 }
 
@@ -231,6 +246,16 @@ mod tests {
         check(
             &crash(ExitReason::OutOfMemory, None),
             r#"{"errorType":"Runtime.OutOfMemory","errorMessage":"RequestId: ID Error: Runtime exited with error: signal: killed"}"#,
+        );
+        let crash_of_extension =
+            |reason| Failure::crash(id, Crash { process: Process::Extension, reason, told: None });
+        check(
+            &crash_of_extension(ExitReason::Exited(0)),
+            r#"{"errorType":"Extension.Crash","errorMessage":"RequestId: ID Error: exit code 0"}"#,
+        );
+        check(
+            &crash_of_extension(ExitReason::Signaled(9)),
+            r#"{"errorType":"Extension.Crash","errorMessage":"RequestId: ID Error: signal: killed"}"#,
         );
         check(
             &crash(ExitReason::Exited(1), Some(ExtensionError::Init)),

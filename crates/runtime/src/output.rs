@@ -50,8 +50,6 @@ pub(crate) struct Destination {
 
 /// The output of one environment.
 pub(crate) struct Output {
-    /// None where no guest ever started.
-    pipe: Option<File>,
     /// Whether the pipe shall be watched.
     is_watched: AtomicBool,
     /// Tells the pump to look at `is_watched` again.
@@ -66,18 +64,12 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The output that arrives on `pipe`, a nonblocking read end.
-    pub(crate) fn new(pipe: OwnedFd, log: Destination) -> Self {
-        Self { pipe: Some(File::from(pipe)), ..Self::without_guest(log) }
-    }
-
-    /// The log of a guest that could not be started: the platform's lines only.
-    pub(crate) fn without_guest(log: Destination) -> Self {
+    /// An output where nothing arrives yet: the platform's lines only.
+    pub(crate) fn new(log: Destination) -> Self {
         let (stream, telemetry) = (log.stream.clone(), Arc::clone(&log.telemetry));
         let has_events = log.format != Format::Text;
-        let collector = Collector { log, line: BytesMut::new(), tail: Tail::default() };
+        let collector = Collector { pipe: None, log, line: Line::default(), tail: Tail::default() };
         Self {
-            pipe: None,
             is_watched: AtomicBool::new(true),
             turn: Notify::new(),
             invocations: AtomicU64::new(0),
@@ -88,16 +80,31 @@ impl Output {
         }
     }
 
+    /// The runtime's output arrives on `pipe` from now on, a nonblocking read end.
+    pub(crate) fn attach(&self, pipe: OwnedFd) {
+        self.collector.lock().pipe = Some(File::from(pipe));
+        self.is_watched.store(true, Ordering::Relaxed);
+    }
+
+    /// The pipe by a second descriptor, with the server told of what arrives until it is dropped; none where no runtime was
+    /// started.
+    fn watched(&self) -> io::Result<Option<pipe::Receiver>> {
+        let pipe = match &self.collector.lock().pipe {
+            Some(pipe) => pipe.try_clone()?,
+            None => return Ok(None),
+        };
+        pipe::Receiver::from_owned_fd(pipe.into()).map(Some)
+    }
+
     /// Passes output on while the guest lives. A guest that writes faster than the disk takes it waits.
     ///
     /// # Errors
     ///
     /// When the pipe cannot be watched.
     pub(crate) async fn pump(&self) -> io::Result<()> {
-        let Some(pipe) = &self.pipe else { return Ok(()) };
         loop {
             self.rest().await;
-            let watched = watched(pipe)?;
+            let Some(watched) = self.watched()? else { return Ok(()) };
             while self.is_watched.load(Ordering::Relaxed) {
                 tokio::select! {
                     progress = self.read_when_ready(&watched) => {
@@ -117,9 +124,36 @@ impl Output {
     ///
     /// When the pipe cannot be watched.
     pub(crate) async fn pump_to_end(&self) -> io::Result<()> {
-        let Some(pipe) = &self.pipe else { return Ok(()) };
-        let watched = watched(pipe)?;
+        let Some(watched) = self.watched()? else { return Ok(()) };
         while self.read_when_ready(&watched).await? != Progress::Closed {}
+        Ok(())
+    }
+
+    /// Passes on what the program of an extension writes to `pipe`, a nonblocking read end, until nobody has its other end.
+    ///
+    /// # Errors
+    ///
+    /// When the pipe cannot be watched or read.
+    pub(crate) async fn pump_extension(&self, pipe: OwnedFd) -> io::Result<()> {
+        let pipe = pipe::Receiver::from_owned_fd(pipe)?;
+        let mut line = Line::default();
+        let mut chunk = [0; CHUNK_BYTES];
+        loop {
+            pipe.readable().await?;
+            self.stream.room().await;
+            let lines = match pipe.try_read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => line.take(&chunk[..count]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+                Err(error) => return Err(error),
+            };
+            if let Some(lines) = lines {
+                self.collector.lock().pass_on(Stream::Extension, lines);
+            }
+        }
+        if let Some(lines) = line.end() {
+            self.collector.lock().pass_on(Stream::Extension, lines);
+        }
         Ok(())
     }
 
@@ -159,8 +193,10 @@ impl Output {
 
     /// Takes what the guest has written so far; a whole invocation's output is in the pipe before its answer.
     fn read_available(&self) {
-        if let Some(mut pipe) = self.pipe.as_ref() {
-            self.collector.lock().read(DRAIN_CHUNKS, |chunk| pipe.read(chunk));
+        let mut collector = self.collector.lock();
+        if let Some(mut pipe) = collector.pipe.take() {
+            collector.read(DRAIN_CHUNKS, |chunk| pipe.read(chunk));
+            collector.pipe = Some(pipe);
         }
     }
 
@@ -219,15 +255,48 @@ enum Progress {
 }
 
 struct Collector {
+    /// None where no runtime was started.
+    pipe: Option<File>,
     log: Destination,
-    /// The start of a line whose end has not come.
-    line: BytesMut,
+    line: Line,
     tail: Tail,
 }
 
-/// The pipe by a second descriptor, with the runtime told of what arrives until it is dropped.
-fn watched(pipe: &File) -> io::Result<pipe::Receiver> {
-    pipe::Receiver::from_owned_fd(pipe.try_clone()?.into())
+/// The start of a line whose end has not come.
+#[derive(Default)]
+struct Line(BytesMut);
+
+impl Line {
+    /// All whole lines that `chunk` ends, with the part of one that came before.
+    fn take(&mut self, chunk: &[u8]) -> Option<Bytes> {
+        let Self(line) = self;
+        // What came before holds no line end.
+        let checked = line.len();
+        line.extend_from_slice(chunk);
+        let last_end = line[checked..].iter().rposition(|byte| *byte == b'\n');
+        let whole = match last_end {
+            Some(position) => checked + position + 1,
+            None if line.len() >= LINE_BYTES => line.len(),
+            None => return None,
+        };
+        let lines = Bytes::copy_from_slice(&line[..whole]);
+        let rest = line.len() - whole;
+        line.copy_within(whole.., 0);
+        line.truncate(rest);
+        if rest == 0 && line.capacity() > KEPT_BYTES {
+            *line = BytesMut::new();
+        }
+        Some(lines)
+    }
+
+    /// A line that was not ended.
+    fn end(&mut self) -> Option<Bytes> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.extend_from_slice(b"\n");
+        Some(self.0.split().freeze())
+    }
 }
 
 impl Collector {
@@ -252,44 +321,28 @@ impl Collector {
         Progress::More
     }
 
-    /// Passes on all whole lines, with the part of one that came before.
     fn take(&mut self, chunk: &[u8]) {
-        // What came before holds no line end.
-        let checked = self.line.len();
-        self.line.extend_from_slice(chunk);
-        let last_end = self.line[checked..].iter().rposition(|byte| *byte == b'\n');
-        let whole = match last_end {
-            Some(position) => checked + position + 1,
-            None if self.line.len() >= LINE_BYTES => self.line.len(),
-            None => return,
-        };
-        let lines = Bytes::copy_from_slice(&self.line[..whole]);
-        let rest = self.line.len() - whole;
-        self.line.copy_within(whole.., 0);
-        self.line.truncate(rest);
-        if rest == 0 && self.line.capacity() > KEPT_BYTES {
-            self.line = BytesMut::new();
+        if let Some(lines) = self.line.take(chunk) {
+            self.pass_on(Stream::Function, lines);
         }
-        self.pass_on(lines);
     }
 
     /// Passes on a line that was not ended.
     fn end_line(&mut self) {
-        if !self.line.is_empty() {
-            self.line.extend_from_slice(b"\n");
-            let lines = self.line.split().freeze();
-            self.pass_on(lines);
+        if let Some(lines) = self.line.end() {
+            self.pass_on(Stream::Function, lines);
         }
     }
 
-    /// Passes on the guest's output.
-    fn pass_on(&mut self, lines: Bytes) {
+    /// Passes on what a guest wrote.
+    fn pass_on(&mut self, from: Stream, lines: Bytes) {
         let Destination { stream, clock, telemetry, filter, .. } = &self.log;
         let now = clock.now();
-        telemetry.lines(now, Stream::Function, &lines);
+        telemetry.lines(now, from, &lines);
+        // The level is that of the function's own lines.
         let lines = match filter {
-            Some(filter) => filter.apply(lines),
-            None => lines,
+            Some(filter) if from == Stream::Function => filter.apply(lines),
+            _ => lines,
         };
         if !lines.is_empty() {
             self.tail.push(&lines);

@@ -260,7 +260,7 @@ async fn fail_init(state: &Arc<Mutex<State>>, headers: &HeaderMap, mut body: Inc
         Err(BodyError::TooLarge(_, limit)) => return too_large(limit),
         Err(BodyError::BrokeOff(_) | BodyError::Truncated) => return truncated(),
     };
-    match state.lock().fail_init(error_type(headers), payload) {
+    match state.lock().fail_init(error_type(headers), payload, Instant::now) {
         Ok(()) => accepted(),
         Err(refusal) => refused(&refusal),
     }

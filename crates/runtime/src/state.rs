@@ -5,6 +5,7 @@
 //!
 //! The names of the states follow AWS's open Runtime Interface Emulator.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,8 +13,8 @@ use firelet_types::{ExtensionId, RequestId, TenantId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::environment::Activity;
-use crate::extensions::{self, Extensions};
-use crate::failure::{Crash, ExitReason, Failure, Process};
+use crate::extensions::{self, Extensions, Kinds, ShutdownEvent};
+use crate::failure::{Crash, ExitReason, Failure, Process, Unlaunched};
 use crate::platform_log;
 use crate::platform_log::event::{RuntimeDone, Status};
 use crate::stream::{AnswerStream, Lifeline, Writer, stream};
@@ -66,6 +67,8 @@ pub(crate) enum InitEnd {
     Error { error_type: String, payload: Bytes },
     /// The environment ended.
     Crashed(Crash),
+    /// A program could not be started.
+    Unlaunched(Unlaunched),
 }
 
 /// An invocation that never reached the function, so that another environment may take it.
@@ -90,6 +93,8 @@ pub(crate) type Poller = oneshot::Sender<Invocation>;
 pub enum Readiness {
     /// It waits for an event.
     Ready,
+    /// Its processes are gone, and it can be started anew with what is in its `/tmp`.
+    Dormant,
     /// It is gone.
     Ended,
 }
@@ -99,8 +104,8 @@ pub enum Readiness {
 pub(crate) enum News {
     /// It waits for an event. With the time since when it waited for extensions only, if it did.
     Ready { extensions_since: Option<Instant> },
-    /// It is gone.
-    Ended(Ending),
+    /// Its processes are gone: when and why they began to go.
+    Ended { why: Ending, at: Instant },
 }
 
 /// Why an environment came to its end.
@@ -108,7 +113,9 @@ pub(crate) enum News {
 pub(crate) enum Ending {
     /// One of its processes ended by itself.
     Crashed(Crash),
-    /// The time of its invocation was over.
+    /// Its Init phase failed.
+    Failed,
+    /// The time of its invocation, or of its Init phase, was over.
     TimedOut,
     /// Nobody wants it any more.
     Unwanted,
@@ -119,7 +126,8 @@ impl News {
     pub(crate) const fn readiness(self) -> Readiness {
         match self {
             Self::Ready { .. } => Readiness::Ready,
-            Self::Ended(_) => Readiness::Ended,
+            Self::Ended { why: Ending::Unwanted, .. } => Readiness::Ended,
+            Self::Ended { .. } => Readiness::Dormant,
         }
     }
 }
@@ -149,12 +157,14 @@ enum Phase {
     Running { request_id: RequestId, answer: oneshot::Sender<Completion>, pieces: Pieces },
     /// The runtime answered and has not asked for the next event.
     Answered { ready: Option<ReadyCallback> },
-    /// The runtime is gone, or what it says no longer counts.
-    Ended { why: Ending },
+    /// Processes are being ended. What the runtime says no longer counts; its poll stays unanswered.
+    Ending { why: Ending, at: Instant, ready: Option<ReadyCallback>, _poller: Option<Poller> },
+    /// Nothing runs.
+    Ended { why: Ending, at: Instant },
+    /// In place of a phase that is being replaced.
+    Replaced,
 }
 
-/// In place of a phase that is about to be replaced.
-const REPLACED: Phase = Phase::Ended { why: Ending::Unwanted };
 /// What those learn who wait for an environment that firelet ends.
 pub(crate) const KILLED: Crash =
     Crash { process: Process::Runtime, reason: ExitReason::Signaled(9), told: None };
@@ -213,7 +223,7 @@ impl State {
     /// `now` is asked for if there are extensions to wait for, or somebody hears of it.
     pub(crate) fn next(&mut self, poller: Poller, now: impl Fn() -> Instant) -> Result<Option<Due>, Refusal> {
         let mut extensions_since = None;
-        let waiting = match std::mem::replace(&mut self.phase, REPLACED) {
+        let waiting = match std::mem::replace(&mut self.phase, Phase::Replaced) {
             Phase::Init { end } => {
                 self.extensions.close();
                 Waiting::Init(end)
@@ -223,7 +233,7 @@ impl State {
                 waiting
             }
             Phase::Answered { ready } => ready.map_or(Waiting::Nobody, Waiting::Owner),
-            phase @ (Phase::Running { .. } | Phase::Ended { .. }) => {
+            phase => {
                 self.phase = phase;
                 return Err(self.refusal("Ready"));
             }
@@ -258,7 +268,32 @@ impl State {
         }
     }
 
-    /// An extension inside of the runtime's process registers.
+    /// A program of its own is about to be started that has to register as an extension under its `name`.
+    pub(crate) fn expect_extension(&mut self, name: &str) -> Result<(), extensions::Refusal> {
+        self.extensions.expect(name)
+    }
+
+    /// Has `all` told once every program registered that is expected to; at once where that is so.
+    pub(crate) fn when_registered(&mut self, all: oneshot::Sender<()>) {
+        self.extensions.when_registered(all);
+    }
+
+    /// The program of an extension cannot be started.
+    pub(crate) fn extension_unlaunched(&mut self, name: &str, error_type: &'static str) {
+        self.extensions.unlaunched(name, error_type);
+    }
+
+    /// Which kinds of extensions there are.
+    pub(crate) fn kinds(&self) -> Kinds {
+        self.extensions.kinds()
+    }
+
+    /// Tells of the shutdown those who want to hear of it, and gives the names of programs that do not.
+    pub(crate) fn shut_down(&mut self, event: ShutdownEvent) -> Vec<Arc<str>> {
+        self.extensions.shut_down(event)
+    }
+
+    /// An extension registers: the program of that name, or else one inside of the runtime's process.
     pub(crate) fn register(
         &mut self,
         id: ExtensionId,
@@ -429,10 +464,17 @@ impl State {
     }
 
     /// The runtime says that it cannot start.
-    pub(crate) fn fail_init(&mut self, error_type: String, payload: Bytes) -> Result<(), Refusal> {
-        match std::mem::replace(&mut self.phase, REPLACED) {
+    pub(crate) fn fail_init(
+        &mut self,
+        error_type: String,
+        payload: Bytes,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<(), Refusal> {
+        match std::mem::replace(&mut self.phase, Phase::Replaced) {
             Phase::Init { end } => {
                 let _ = end.send(InitEnd::Error { error_type, payload });
+                let (why, at) = (Ending::Failed, now());
+                self.phase = Phase::Ending { why, at, ready: None, _poller: None };
                 Ok(())
             }
             phase => {
@@ -442,37 +484,81 @@ impl State {
         }
     }
 
-    /// A process ended by itself, and with it all others.
-    pub(crate) fn process_ended(&mut self, process: Process, reason: ExitReason) -> Option<Due> {
+    /// A process ended by itself, so that all others have to. Says whether that is news.
+    pub(crate) fn process_ended(&mut self, process: Process, reason: ExitReason, now: Instant) -> bool {
         let crash = Crash { process, reason, told: self.extensions.told() };
-        self.end_with(Ending::Crashed(crash), crash)
+        self.end_with(Ending::Crashed(crash), InitEnd::Crashed(crash), crash, now)
     }
 
-    /// The environment is to end.
-    pub(crate) fn end(&mut self, why: Ending) -> Option<Due> {
-        self.end_with(why, KILLED)
+    /// A program cannot be started, without which the environment is of no use.
+    pub(crate) fn launch_failed(&mut self, problem: Unlaunched, why: Ending, now: Instant) {
+        self.end_with(why, InitEnd::Unlaunched(problem), KILLED, now);
     }
 
-    fn end_with(&mut self, why: Ending, crash: Crash) -> Option<Due> {
-        let callback = match std::mem::replace(&mut self.phase, Phase::Ended { why }) {
-            Phase::Init { end } | Phase::Ready { waiting: Waiting::Init(end), .. } => {
-                let _ = end.send(InitEnd::Crashed(crash));
-                None
+    /// The environment is to end. Says whether that is news. [`State::ended`] must follow.
+    pub(crate) fn end(&mut self, why: Ending, now: Instant) -> bool {
+        self.end_with(why, InitEnd::Crashed(KILLED), KILLED, now)
+    }
+
+    fn end_with(&mut self, why: Ending, init: InitEnd, crash: Crash, at: Instant) -> bool {
+        let (ready, poller) = match std::mem::replace(&mut self.phase, Phase::Replaced) {
+            Phase::Init { end } => {
+                let _ = end.send(init);
+                (None, None)
             }
+            Phase::Ready { poller, waiting, .. } => match waiting {
+                Waiting::Nobody => (None, Some(poller)),
+                Waiting::Init(end) => {
+                    let _ = end.send(init);
+                    (None, Some(poller))
+                }
+                Waiting::Owner(callback) => (Some(callback), Some(poller)),
+            },
             Phase::Running { answer, .. } => {
                 let _ = answer.send(Completion::Crashed(crash));
-                None
+                (None, None)
             }
-            Phase::Ready { waiting: Waiting::Owner(callback), .. } => Some(callback),
-            Phase::Answered { ready } => ready,
-            Phase::Ready { waiting: Waiting::Nobody, .. } => None,
+            Phase::Answered { ready } => (ready, None),
             // The first reason counts.
-            phase @ Phase::Ended { .. } => {
+            phase @ (Phase::Ending { .. } | Phase::Ended { .. } | Phase::Replaced) => {
+                self.phase = phase;
+                return false;
+            }
+        };
+        self.phase = Phase::Ending { why, at, ready, _poller: poller };
+        true
+    }
+
+    /// Why the environment ends; none while it does not.
+    pub(crate) const fn ending(&self) -> Option<Ending> {
+        match self.phase {
+            Phase::Ending { why, .. } | Phase::Ended { why, .. } => Some(why),
+            _ => None,
+        }
+    }
+
+    /// All processes are gone.
+    pub(crate) fn ended(&mut self) -> Option<Due> {
+        match std::mem::replace(&mut self.phase, Phase::Replaced) {
+            Phase::Ending { why, at, ready, .. } => {
+                self.phase = Phase::Ended { why, at };
+                Some(Due { callback: ready?, news: News::Ended { why, at } })
+            }
+            phase => {
                 self.phase = phase;
                 None
             }
-        }?;
-        Some(Due { callback, news: News::Ended(why) })
+        }
+    }
+
+    /// Processes are started anew, with nothing known of those before; `end` hears how the Init phase ends. Says whether
+    /// that can be: nothing runs, and the environment is still wanted.
+    pub(crate) fn begin(&mut self, end: oneshot::Sender<InitEnd>) -> bool {
+        let is_possible = matches!(self.phase, Phase::Ended { why, .. } if !matches!(why, Ending::Unwanted));
+        if is_possible {
+            *self = Self::new(end);
+        }
+        is_possible
     }
 
     /// Has `callback` called when the runtime and its extensions ask for their next event, or are gone: through the return
@@ -491,14 +577,12 @@ impl State {
                 self.phase = Phase::Answered { ready: Some(callback) };
                 None
             }
-            Phase::Answered { ready } => {
+            Phase::Answered { ready } | Phase::Ending { ready, .. } => {
                 *ready = Some(callback);
                 None
             }
-            Phase::Ended { why } => Some(Due { callback, news: News::Ended(*why) }),
-            Phase::Init { .. } | Phase::Running { .. } => {
-                Some(Due { callback, news: News::Ended(Ending::Unwanted) })
-            }
+            Phase::Ended { why, at } => Some(Due { callback, news: News::Ended { why: *why, at: *at } }),
+            Phase::Init { .. } | Phase::Running { .. } | Phase::Replaced => None,
         }
     }
 
@@ -516,7 +600,7 @@ impl State {
             }
             Phase::Ready { .. } if self.is_ready() => Some(Activity::Idle),
             Phase::Ready { .. } | Phase::Running { .. } | Phase::Answered { .. } => Some(Activity::Busy),
-            Phase::Ended { .. } => None,
+            Phase::Ending { .. } | Phase::Ended { .. } | Phase::Replaced => None,
         }
     }
 
@@ -526,7 +610,7 @@ impl State {
             Phase::Ready { .. } => "Ready",
             Phase::Running { .. } => "Running",
             Phase::Answered { .. } => "ResponseSent",
-            Phase::Ended { .. } => "Exited",
+            Phase::Ending { .. } | Phase::Ended { .. } | Phase::Replaced => "Exited",
         };
         Refusal::Transition { from, to }
     }
@@ -608,7 +692,7 @@ mod tests {
         let (poller, _polled) = oneshot::channel();
         assert!(runtime.state.next(poller, Instant::now).unwrap().is_none());
         assert_eq!(runtime.state.activity(), Some(Activity::Busy), "its extension is at work");
-        assert!(runtime.state.end(Ending::Unwanted).is_none());
+        assert!(runtime.state.end(Ending::Unwanted, Instant::now()));
         assert_eq!(runtime.state.activity(), None);
     }
 
@@ -718,13 +802,13 @@ mod tests {
     #[test]
     fn the_end_of_the_process_reaches_whoever_waits() {
         let mut runtime = Runtime::new();
-        let _ = runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1));
+        runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1), Instant::now());
         assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Crashed(crash(ExitReason::Exited(1))));
 
         let (mut runtime, _polled) = Runtime::ready();
         let invocation = runtime.invocation();
         let mut completion = runtime.state.invoke(invocation).unwrap().completion;
-        let _ = runtime.state.process_ended(Process::Runtime, ExitReason::Signaled(9));
+        runtime.state.process_ended(Process::Runtime, ExitReason::Signaled(9), Instant::now());
         assert_eq!(completion.try_recv().unwrap(), Completion::Crashed(crash(ExitReason::Signaled(9))));
         let invocation = runtime.invocation();
         assert_eq!(runtime.state.invoke(invocation).err(), Some(Undelivered));
@@ -777,7 +861,7 @@ mod tests {
         let (mut poll, _) = runtime.extension_next(id);
         let invocation = runtime.invocation();
         let mut completion = runtime.state.invoke(invocation.clone()).unwrap().completion;
-        let extensions::Event::Invoke(event) = poll.try_recv().unwrap();
+        let extensions::Event::Invoke(event) = poll.try_recv().unwrap() else { panic!("not an invocation") };
         assert_eq!(event.request_id, invocation.request_id);
         respond(&mut runtime.state, &invocation.request_id).unwrap();
         // The answer does not wait for the extension.
@@ -798,17 +882,37 @@ mod tests {
         let invocation = runtime.invocation();
         let _completion = runtime.state.invoke(invocation.clone()).unwrap();
         respond(&mut runtime.state, &invocation.request_id).unwrap();
-        assert!(runtime.state.end(Ending::TimedOut).is_none());
-        assert!(runtime.state.process_ended(Process::Runtime, ExitReason::Signaled(9)).is_none());
-        let due = runtime.state.when_ready(Box::new(|_| {}));
-        assert!(matches!(due, Some(Due { news: News::Ended(Ending::TimedOut), .. })));
+        let now = Instant::now();
+        assert!(runtime.state.end(Ending::TimedOut, now));
+        assert!(!runtime.state.process_ended(Process::Runtime, ExitReason::Signaled(9), now));
+        assert!(runtime.state.when_ready(Box::new(|_| {})).is_none());
+        let due = runtime.state.ended();
+        assert!(matches!(due, Some(Due { news: News::Ended { why: Ending::TimedOut, .. }, .. })));
+    }
+
+    #[test]
+    fn only_an_environment_in_which_nothing_runs_begins_anew() {
+        let (mut runtime, id) = Runtime::with_extension();
+        let begin = |state: &mut State| {
+            let (end, init) = oneshot::channel();
+            state.begin(end).then_some(init)
+        };
+        assert!(begin(&mut runtime.state).is_none());
+        runtime.state.end(Ending::TimedOut, Instant::now());
+        assert!(begin(&mut runtime.state).is_none());
+        assert!(runtime.state.ended().is_none());
+        let mut init = begin(&mut runtime.state).unwrap();
+        let (poller, _) = oneshot::channel();
+        assert_eq!(runtime.state.extension_next(id, poller).err(), Some(extensions::Refusal::Unknown));
+        let (_poll, _) = runtime.next();
+        assert_eq!(init.try_recv().unwrap(), InitEnd::Ready);
     }
 
     #[test]
     fn what_an_extension_told_of_is_why_the_environment_ended() {
         let (mut runtime, id) = Runtime::with_extension();
         runtime.state.extension_fail_init(id, "Extension.Broken").unwrap();
-        let _ = runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1));
+        runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1), Instant::now());
         let InitEnd::Crashed(crash) = runtime.init.try_recv().unwrap() else { panic!("Init went on") };
         assert_eq!(crash.error_type(), "Extension.InitError");
     }
@@ -817,14 +921,16 @@ mod tests {
     fn a_runtime_that_ends_before_its_extensions_are_ready_fails_init() {
         let (mut runtime, _) = Runtime::with_extension();
         let (_poll, _) = runtime.next();
-        let _ = runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1));
+        runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1), Instant::now());
         assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Crashed(crash(ExitReason::Exited(1))));
     }
 
     #[test]
     fn init_fails_only_once_and_only_during_init() {
         let mut runtime = Runtime::new();
-        let fail = |state: &mut State| state.fail_init("Runtime.ImportModuleError".into(), Bytes::new());
+        let fail = |state: &mut State| {
+            state.fail_init("Runtime.ImportModuleError".into(), Bytes::new(), Instant::now)
+        };
         assert_eq!(fail(&mut runtime.state), Ok(()));
         assert!(matches!(runtime.init.try_recv().unwrap(), InitEnd::Error { .. }));
         assert_eq!(fail(&mut runtime.state), Err(Refusal::Transition { from: "Exited", to: "InitError" }));

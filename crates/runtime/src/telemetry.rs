@@ -129,6 +129,14 @@ impl Telemetry {
         self.is_listening.store(!hub.subscribers.is_empty(), Ordering::Relaxed);
     }
 
+    /// Begins that time anew, with an Init phase in an environment that was reset. Who had subscribed has to do so again to
+    /// say otherwise.
+    pub(crate) fn reopen(&self) {
+        let mut hub = self.hub.lock();
+        hub.early = Some(Early::default());
+        self.is_listening.store(true, Ordering::Relaxed);
+    }
+
     /// Whether anybody hears of what is told, or may later.
     pub(crate) fn is_listening(&self) -> bool {
         self.is_listening.load(Ordering::Relaxed)
@@ -153,7 +161,6 @@ impl Telemetry {
     }
 
     /// Has all that waits sent without waiting for more.
-    #[cfg_attr(not(test), expect(dead_code, reason = "environments end without a shutdown phase yet"))]
     pub(crate) fn flush(&self) {
         for subscriber in &mut self.hub.lock().subscribers {
             subscriber.buffer.flush();

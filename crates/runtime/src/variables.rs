@@ -71,6 +71,25 @@ fn runtime_defaults(variables: &mut Variables, family: Family, runtime: &str) {
     }
 }
 
+/// Those of a runtime's variables that extensions find as well.
+///
+/// See <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html#runtimes-extensions-registration-api-a>.
+pub(crate) fn of_extensions(variables: &[(String, String)]) -> Vec<(String, String)> {
+    let is_hidden = |name: &str| name.starts_with('_') || HIDDEN_FROM_EXTENSIONS.contains(&name);
+    variables.iter().filter(|(name, _)| !is_hidden(name)).cloned().collect()
+}
+
+/// What is the runtime's alone, besides what begins with an underscore.
+const HIDDEN_FROM_EXTENSIONS: [&str; 7] = [
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_XRAY_CONTEXT_MISSING",
+    "AWS_XRAY_DAEMON_ADDRESS",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+];
+
 /// No variable can hold a NUL; what follows one is left out, as by C's own functions.
 fn until_nul(value: &str) -> String {
     value.split('\0').next().unwrap_or_default().to_owned()

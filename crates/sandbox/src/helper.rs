@@ -657,7 +657,8 @@ impl Helper {
         }
     }
 
-    /// The first process tells of ends. With the main program everything ends.
+    /// The first process tells of ends. With the main program everything ends, unless there are others: then the server says
+    /// when.
     fn on_duty(&mut self, number: u64) {
         while let Some(word) = self.members.get(&number).and_then(Member::hear) {
             // A program that has ended ran before, which the server is to hear first.
@@ -671,7 +672,9 @@ impl Helper {
                 Duty::Ended { process, end } => {
                     let ended = member.report_end(process, end);
                     if ended.is_some() && ended == member.guests.first().map(|(main, _)| *main) {
-                        member.kill();
+                        if member.guests.len() == 1 {
+                            member.kill();
+                        }
                     } else {
                         member.guests.retain(|(guest, _)| Some(*guest) != ended);
                     }

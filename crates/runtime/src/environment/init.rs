@@ -1,6 +1,8 @@
 //! The Init phase, and what the caller reads when it fails.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use firelet_types::RequestId;
@@ -8,9 +10,9 @@ use tokio::sync::oneshot;
 
 use super::log::{Finished, Log};
 use super::{Environment, InitializationType, Outcome};
-use crate::failure::{Crash, Failure};
+use crate::failure::{Crash, Failure, Unlaunched};
 use crate::platform_log::event::{Extension, RuntimeDone, Status};
-use crate::state::{InitEnd, KILLED};
+use crate::state::{Ending, InitEnd, KILLED};
 
 /// Why the Init phase did not succeed.
 #[derive(Debug)]
@@ -19,60 +21,68 @@ pub enum InitFailure {
     Failed(Failure),
     /// The runtime or an extension ended.
     Crashed(Crash),
-    /// There is no program to start, for this reason.
-    Entrypoint(String),
+    /// A program could not be started.
+    Unlaunched(Unlaunched),
     /// It took longer than it may.
     TimedOut,
 }
 
 /// An environment whose Init phase is going on.
 pub struct Starting {
-    pub(super) environment: Environment,
+    pub(super) environment: Arc<Environment>,
     pub(super) end: oneshot::Receiver<InitEnd>,
     pub(super) started: Instant,
     pub(super) phase: InitPhase,
 }
 
 impl Starting {
-    /// Waits for the end of Init, for at most `limit`. An environment that failed is gone; its log is told.
+    /// Waits for the end of Init, for at most `limit`. After a failure the processes are being ended, and the log is told.
     ///
     /// # Errors
     ///
     /// When Init fails or takes longer.
-    pub async fn initialise(mut self, limit: Duration) -> Result<Environment, InitFailed> {
-        let end = tokio::time::timeout(limit, self.end).await;
-        let duration = self.started.elapsed().min(limit);
-        let phase = self.phase;
+    pub async fn initialise(self, limit: Duration) -> Result<Arc<Environment>, InitFailed> {
+        let Self { environment, end, started, phase } = self;
+        let end = tokio::time::timeout(limit, end).await;
+        let duration = started.elapsed().min(limit);
         let failure = match end {
             Ok(Ok(InitEnd::Ready)) => {
-                self.environment.initialised(duration, phase);
-                return Ok(self.environment);
+                environment.initialised(duration, phase);
+                return Ok(environment);
             }
             Ok(Ok(InitEnd::Error { error_type, payload })) => {
                 InitFailure::Failed(Failure { error_type, payload })
             }
             Ok(Ok(InitEnd::Crashed(crash))) => InitFailure::Crashed(crash),
+            Ok(Ok(InitEnd::Unlaunched(problem))) => InitFailure::Unlaunched(problem),
             // The driver was dropped: the server is shutting down and the process with it.
             Ok(Err(_)) => InitFailure::Crashed(KILLED),
             Err(_) => InitFailure::TimedOut,
         };
-        let peak_memory_bytes = self.environment.peak_memory_bytes();
-        let extensions = self.environment.state.lock().extensions();
-        Err(InitFailed::new(failure, duration, phase, self.environment.log, peak_memory_bytes, extensions))
+        let extensions = environment.state.lock().extensions();
+        match failure {
+            InitFailure::TimedOut => environment.end_because(Ending::TimedOut),
+            _ => environment.end_processes(),
+        }
+        let (log, peak_memory_bytes) = (Arc::clone(&environment.log), environment.peak_memory_bytes());
+        let mut failed = InitFailed::new(failure, duration, phase, log, extensions);
+        failed.peak_memory_bytes = peak_memory_bytes;
+        failed.environment = Some(environment);
+        Err(failed)
     }
 }
 
 impl Environment {
     /// Takes down how long Init took. Its first invocation reports that, unless it is made ahead of them.
-    fn initialised(&mut self, duration: Duration, phase: InitPhase) {
+    fn initialised(&self, duration: Duration, phase: InitPhase) {
         let extensions = self.state.lock().extensions();
-        self.has_extensions = !extensions.is_empty();
+        self.has_extensions.store(!extensions.is_empty(), Ordering::Relaxed);
         self.log.init_done(duration, phase, extensions);
         self.log.output.telemetry().close();
         match (self.initialization, phase) {
             (InitializationType::ProvisionedConcurrency, _) => {}
-            (InitializationType::OnDemand, InitPhase::Init) => *self.init.lock() = Some(duration),
-            (InitializationType::OnDemand, InitPhase::Invoke) => *self.spent.lock() = duration,
+            (InitializationType::OnDemand, InitPhase::Init) => self.ledger.lock().init = Some(duration),
+            (InitializationType::OnDemand, InitPhase::Invoke) => self.ledger.lock().spent = duration,
         }
     }
 }
@@ -95,13 +105,15 @@ impl InitPhase {
     }
 }
 
-/// An Init phase that did not succeed, and the log of its environment, which is gone.
+/// An Init phase that did not succeed, and the log of its environment.
 pub struct InitFailed {
     /// What went wrong.
     pub failure: InitFailure,
     /// How long it took.
     pub duration: Duration,
-    log: Log,
+    /// Where it failed; it can be started anew once its processes are gone. None where there never were any.
+    pub environment: Option<Arc<Environment>>,
+    log: Arc<Log>,
     peak_memory_bytes: u64,
 }
 
@@ -116,12 +128,11 @@ impl InitFailed {
         failure: InitFailure,
         duration: Duration,
         phase: InitPhase,
-        log: Log,
-        peak_memory_bytes: u64,
+        log: Arc<Log>,
         extensions: Vec<Extension>,
     ) -> Self {
         log.init_failed(duration, phase, failure.status(), extensions);
-        Self { failure, duration, log, peak_memory_bytes }
+        Self { failure, duration, environment: None, log, peak_memory_bytes: 0 }
     }
 
     /// The answer to the invocation that waited for this environment, with START, END and REPORT in the log.
@@ -138,7 +149,7 @@ impl InitFailed {
         let failure = match self.failure {
             InitFailure::Failed(failure) => failure,
             InitFailure::Crashed(crash) => Failure::crash(request, crash),
-            InitFailure::Entrypoint(problem) => Failure::invalid_entrypoint(request, &problem),
+            InitFailure::Unlaunched(problem) => Failure::unlaunched(request, &problem),
             InitFailure::TimedOut => Failure::timeout(request, self.log.timeout),
         };
         Outcome {
@@ -156,7 +167,7 @@ impl InitFailure {
         match self {
             Self::Failed(failure) => Status::Error(failure.error_type.clone()),
             Self::Crashed(crash) => Status::Error(crash.error_type().to_owned()),
-            Self::Entrypoint(_) => Status::Error("Runtime.InvalidEntrypoint".to_owned()),
+            Self::Unlaunched(problem) => Status::Error(problem.error_type.to_owned()),
             Self::TimedOut => Status::Timeout,
         }
     }

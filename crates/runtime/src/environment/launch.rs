@@ -1,37 +1,33 @@
-//! From a function to a running guest: the sandbox's specification, its descriptors, and why it may not start.
+//! From a function to a running guest: its log, its state, its sandbox, and why it may not start.
 
-use std::ffi::OsString;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
-use firelet_sandbox::{Cpu, Mount, Network, Spec};
+use firelet_sandbox::Network;
 use firelet_telemetry::{LogGroup, LogStream};
 use firelet_types::{EnvironmentId, FunctionName, Timestamp};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::net::unix::pipe;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use super::guest::Guest;
+use super::guest::{Cage, Guest, Life};
 use super::init::{InitFailed, InitFailure, InitPhase, Starting};
 use super::log::Log;
+use super::plan::Plan;
 use super::{Environment, Function, Options};
 use crate::application_log::Filter;
 use crate::bootstrap;
 use crate::extensions_api::Registrant;
+use crate::failure::Unlaunched;
 use crate::guest_api::Shared;
 use crate::output::{Destination, Output};
-use crate::outside;
 use crate::platform_log::{Format, Level};
-use crate::prepared;
-use crate::sandboxes::PROCESSES;
 use crate::state::State;
-use crate::telemetry::{Connector, Telemetry};
+use crate::telemetry::Telemetry;
 use crate::variables;
 
 /// Where a guest in a network namespace of its own finds the Runtime API.
@@ -69,9 +65,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The function's own program cannot be executed; the caller gets its answer.
-    #[error("the function's entry point cannot be executed")]
-    Entrypoint(InitFailed),
+    /// A program of the function's cannot be executed; the caller gets its answer.
+    #[error("a program of the function cannot be executed")]
+    Unlaunched(InitFailed),
     /// The server is shutting down.
     #[error("the server is shutting down")]
     Stopped,
@@ -79,7 +75,8 @@ pub enum StartError {
 
 /// Launches a sandbox for `function` and starts its runtime; `phase` says where in its life.
 ///
-/// The future that comes with it serves the guest until its process ends, and has to be polled all the while.
+/// The future that comes with it drives the guest for as long as the environment is there, and has to be polled all the
+/// while.
 ///
 /// # Errors
 ///
@@ -96,85 +93,80 @@ pub async fn start(
         Some((_, address)) => address.to_string(),
         None => RUNTIME_API.to_owned(),
     };
+    let bootstrap = options
+        .bootstraps
+        .prepare(&function.interpreter)
+        .await
+        .map_err(|source| StartError::Bootstrap { runtime: function.interpreter.runtime.clone(), source })?;
     let variables = variables::variables(function, &stream_name, &address);
-    let spec = spec(options, function, id, variables).await?;
-    let sandboxes = Arc::clone(&options.sandboxes);
+    let template = options.prepared.template_for(&function.interpreter, &variables);
+    let plan =
+        Plan::new(function, id.simple(), &bootstrap, variables, options.network).with_template(template);
     let group = LogGroup { scope: function.scope.clone(), name: function.log_group.clone() };
-    let log = log_destination(options, function, options.logs.stream(group, stream_name));
+    let destination = log_destination(options, function, options.logs.stream(group, stream_name));
+    let log = Arc::new(Log::new(Output::new(destination), Arc::clone(&options.clock), function));
     let started = Instant::now();
+    let (end_sender, end) = oneshot::channel();
+    let state = Arc::new(Mutex::new(State::new(end_sender)));
+    let unlaunched = |problem: Unlaunched| {
+        let extensions = state.lock().extensions();
+        log.init_start(phase);
+        let failure = InitFailure::Unlaunched(problem);
+        let failed = InitFailed::new(failure, started.elapsed(), phase, Arc::clone(&log), extensions);
+        StartError::Unlaunched(failed)
+    };
+    let expected = plan.expect_extensions(&mut state.lock());
+    expected.map_err(&unlaunched)?;
+    let (sandboxes, spec) = (Arc::clone(&options.sandboxes), plan.spec());
     let launched = tokio::task::spawn_blocking(move || sandboxes.launch(&spec)).await;
-    let mut sandbox = match launched.map_err(|_| StartError::Stopped)? {
+    let sandbox = match launched.map_err(|_| StartError::Stopped)? {
         Ok(sandbox) => sandbox,
         Err(firelet_sandbox::Error::Execute { program, source }) => {
-            let log = Log::new(Output::without_guest(log), Arc::clone(&options.clock), function);
-            log.init_start(function, phase);
-            let failure = InitFailure::Entrypoint(entrypoint_problem(function, &program, &source));
-            return Err(StartError::Entrypoint(InitFailed::new(
-                failure,
-                started.elapsed(),
-                phase,
-                log,
-                0,
-                Vec::new(),
-            )));
+            let problem = plan.unlaunched(&plan.first(), &program, &source, &mut state.lock());
+            return Err(unlaunched(problem));
         }
         Err(source) => return Err(StartError::Launch { function: function.name.clone(), source }),
     };
-
-    let wire = |step: &'static str| {
-        let function = function.name.clone();
-        move |source| StartError::Wire { step, function, source }
-    };
-    let listener = match host_listener {
-        Some((listener, _)) => listener,
-        None => sandbox
-            .take_listener()
-            .ok_or_else(|| io::Error::other("the sandbox has none"))
-            .and_then(TcpListener::from_std)
-            .map_err(wire("listen on the Runtime API"))?,
-    };
-    let output = Output::new(sandbox.take_output(), log);
-    let exit = pipe::Receiver::from_owned_fd(sandbox.take_exit()).map_err(wire("watch the process"))?;
-
-    let (end_sender, end) = oneshot::channel();
-    let state = Arc::new(Mutex::new(State::new(end_sender)));
-    let ways = sandbox.take_ways();
-    let sandbox = Arc::new(sandbox);
-    let log = Log::new(output, Arc::clone(&options.clock), function);
-    log.init_start(function, phase);
-    let last_peak = Arc::new(AtomicU64::new(0));
+    log.init_start(phase);
     let shared = Shared {
         state: Arc::clone(&state),
         registrant: registrant(function),
         ids: Arc::clone(&options.ids),
         output: Arc::clone(&log.output),
     };
-    let connector = match options.network {
-        Network::Host => Connector::Host,
-        Network::Isolated | Network::Nat => Connector::Sandbox(Arc::downgrade(&sandbox)),
-    };
+    let (life, sandbox) = Life::new(sandbox, plan.first()).map_err(|(step, source)| StartError::Wire {
+        step,
+        function: function.name.clone(),
+        source,
+    })?;
+    let cage = Arc::new(Mutex::new(Cage { sandbox, is_frozen: false }));
+    let (orders, received) = mpsc::unbounded_channel();
+    let last_peak = Arc::new(AtomicU64::new(0));
     let guest = Guest {
+        function: function.name.clone(),
         shared: Arc::new(shared),
-        output: Arc::clone(&log.output),
-        connector,
+        cage: Arc::clone(&cage),
+        host_listener: host_listener.map(|(listener, _)| listener),
+        outside: Arc::clone(&options.outside),
+        clock: Arc::clone(&options.clock),
         last_peak: Arc::clone(&last_peak),
+        plan: Arc::new(plan),
+        orders: received,
     };
-    let driver = outside::serve_during(ways, Arc::clone(&options.outside), guest.drive(listener, exit));
     let environment = Environment {
         id,
         state,
-        sandbox,
+        cage,
+        orders,
         last_peak,
         log,
         timeout: function.timeout,
         initialization: function.initialization,
-        has_extensions: false,
-        init: Mutex::new(None),
-        spent: Mutex::default(),
-        finished: Mutex::new(None),
-        frozen: Arc::default(),
+        has_extensions: AtomicBool::new(false),
+        ledger: Mutex::default(),
     };
-    Ok((Starting { environment, end, started, phase }, driver))
+    let starting = Starting { environment: Arc::new(environment), end, started, phase };
+    Ok((starting, guest.drive(life)))
 }
 
 fn log_destination(options: &Options, function: &Function, stream: LogStream) -> Destination {
@@ -221,70 +213,3 @@ async fn host_listener(
     let step = "listen on the Runtime API";
     listen.await.map_err(|source| StartError::Wire { step, function: function.name.clone(), source })
 }
-
-async fn spec(
-    options: &Options,
-    function: &Function,
-    id: EnvironmentId,
-    environment: Vec<(String, String)>,
-) -> Result<Spec, StartError> {
-    let interpreter = &function.interpreter;
-    let bootstrap = options
-        .bootstraps
-        .prepare(interpreter)
-        .await
-        .map_err(|source| StartError::Bootstrap { runtime: interpreter.runtime.clone(), source })?;
-    let mount = |source: &PathBuf, target: &str| Mount { source: source.clone(), target: target.into() };
-    let mut mounts = vec![mount(&function.code, "/var/task")];
-    mounts.extend(function.layers.iter().map(|layers| mount(layers, "/opt")));
-    mounts.extend(prepared::mounts(interpreter, &bootstrap));
-    let template = options.prepared.template_for(interpreter, &environment);
-    Ok(Spec {
-        id: id.simple(),
-        argv: arguments(function, &bootstrap.argv),
-        environment,
-        working_directory: "/var/task".into(),
-        mounts,
-        memory_bytes: u64::from(function.memory_megabytes) << 20,
-        tmp_bytes: u64::from(function.ephemeral_storage_megabytes) << 20,
-        cpu: Cpu::for_memory(function.memory_megabytes),
-        processes: PROCESSES,
-        network: options.network,
-        template,
-    })
-}
-
-/// The program and its arguments. A custom runtime may come with the layers instead of the function.
-///
-/// See <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html>.
-fn arguments(function: &Function, bootstrap: &[String]) -> Vec<OsString> {
-    let has_own = function.code.join("bootstrap").exists();
-    let of_layers = function.layers.as_ref().is_some_and(|layers| layers.join("bootstrap").exists());
-    match bootstrap {
-        [program, rest @ ..] if program == BOOTSTRAP && !has_own && of_layers => {
-            std::iter::once(LAYER_BOOTSTRAP).chain(rest.iter().map(String::as_str)).map(Into::into).collect()
-        }
-        other => other.iter().map(Into::into).collect(),
-    }
-}
-
-/// Why `program` cannot be executed, in the words of AWS's supervisor, which is written in Go.
-fn entrypoint_problem(function: &Function, program: &str, source: &io::Error) -> String {
-    if program == BOOTSTRAP && !function.code.join("bootstrap").exists() {
-        return "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned();
-    }
-    let problem = match source.kind() {
-        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ if source.raw_os_error() == Some(ENOEXEC) => "exec format error".to_owned(),
-        _ => source.to_string(),
-    };
-    format!("fork/exec {program}: {problem}")
-}
-
-/// The entry point of a custom runtime.
-const BOOTSTRAP: &str = "/var/task/bootstrap";
-/// The entry point of a custom runtime that comes with the layers.
-const LAYER_BOOTSTRAP: &str = "/opt/bootstrap";
-/// Linux's error number for a file that is no program of this machine.
-const ENOEXEC: i32 = 8;

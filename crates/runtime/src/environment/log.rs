@@ -20,7 +20,7 @@ pub(super) struct Log {
     pub(super) output: Arc<Output>,
     clock: Arc<dyn Clock>,
     initialization: InitializationType,
-    version: Arc<str>,
+    instance: Instance,
     memory_megabytes: u32,
     pub(super) timeout: Duration,
 }
@@ -51,14 +51,14 @@ impl Finished {
     }
 
     /// The environment came to its end after the answer. An invocation that had failed before keeps its own reason.
-    pub(super) fn end(&mut self, why: Ending) {
+    pub(super) fn end(&mut self, why: Ending, at: Instant) {
         let status = match why {
-            Ending::Unwanted => return,
+            Ending::Unwanted | Ending::Failed => return,
             Ending::TimedOut => Status::Timeout,
             Ending::Crashed(crash) => Status::Error(crash.error_type().to_owned()),
         };
-        self.total = self.started.elapsed();
         if self.status == Status::Success {
+            self.total = at.saturating_duration_since(self.started);
             self.status = status;
         }
     }
@@ -66,34 +66,34 @@ impl Finished {
 
 impl Log {
     pub(super) fn new(output: Output, clock: Arc<dyn Clock>, function: &Function) -> Self {
+        let Interpreter { runtime, version, .. } = &*function.interpreter;
+        let arn = firelet_types::runtime_version_arn(&function.scope.region, runtime);
+        let instance = Instance {
+            function: function.name.as_str().into(),
+            version: function.version.as_str().into(),
+            runtime_version: version.as_str().into(),
+            runtime_version_arn: arn.into(),
+            id: output.stream_name().into(),
+            memory_bytes: u64::from(function.memory_megabytes) << 20,
+        };
         Self {
             output: Arc::new(output),
             clock,
             initialization: function.initialization,
-            version: function.version.as_str().into(),
+            instance,
             memory_megabytes: function.memory_megabytes,
             timeout: function.timeout,
         }
     }
 
-    pub(super) fn init_start(&self, function: &Function, phase: InitPhase) {
-        let Interpreter { runtime, version, .. } = &*function.interpreter;
-        let arn = firelet_types::runtime_version_arn(&function.scope.region, runtime);
-        let instance = Instance {
-            function: function.name.as_str().into(),
-            version: Arc::clone(&self.version),
-            runtime_version: version.as_str().into(),
-            runtime_version_arn: arn.into(),
-            id: self.output.stream_name().into(),
-            memory_bytes: u64::from(self.memory_megabytes) << 20,
-        };
+    pub(super) fn init_start(&self, phase: InitPhase) {
         let initialization = self.initialization.as_str();
-        let start = InitStart { initialization, phase: phase.name(), instance };
+        let start = InitStart { initialization, phase: phase.name(), instance: self.instance.clone() };
         self.output.platform(&[Event::InitStart(start)]);
     }
 
     pub(super) fn start(&self, request: RequestId, tracing: Option<Tracing>) {
-        let start = Start { request, version: Arc::clone(&self.version), tracing };
+        let start = Start { request, version: Arc::clone(&self.instance.version), tracing };
         self.output.start(Event::Start(start));
     }
 

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use firelet_sandbox::Sandbox;
 use firelet_types::EnvironmentId;
 use parking_lot::Mutex;
 
+use super::guest::Cage;
 use super::{Environment, InitializationType, Starting};
 use crate::state::State;
 
@@ -44,8 +44,7 @@ pub struct Observer {
     id: EnvironmentId,
     initialization: InitializationType,
     state: Weak<Mutex<State>>,
-    frozen: Weak<Mutex<bool>>,
-    sandbox: Weak<Sandbox>,
+    cage: Weak<Mutex<Cage>>,
     last_peak: Weak<AtomicU64>,
 }
 
@@ -53,15 +52,18 @@ impl Observer {
     /// Whether there may be something to see.
     #[must_use]
     pub fn is_of_use(&self) -> bool {
-        self.sandbox.strong_count() > 0
+        self.cage.strong_count() > 0
     }
 
     /// What the environment is doing; none once it has ended. Reads a few files of the kernel.
     #[must_use]
     pub fn observe(&self) -> Option<Observation> {
-        let sandbox = self.sandbox.upgrade()?;
+        let (sandbox, is_frozen) = {
+            let cage = self.cage.upgrade()?;
+            let cage = cage.lock();
+            (Arc::clone(&cage.sandbox), cage.is_frozen)
+        };
         let activity = self.state.upgrade()?.lock().activity()?;
-        let is_frozen = *self.frozen.upgrade()?.lock();
         let last_peak = self.last_peak.upgrade()?.load(Ordering::Relaxed);
         Some(Observation {
             id: self.id,
@@ -77,13 +79,12 @@ impl Starting {
     /// Looks at the environment from now on.
     #[must_use]
     pub fn observer(&self) -> Observer {
-        let Environment { id, initialization, state, frozen, sandbox, last_peak, .. } = &self.environment;
+        let Environment { id, initialization, state, cage, last_peak, .. } = &*self.environment;
         Observer {
             id: *id,
             initialization: *initialization,
             state: Arc::downgrade(state),
-            frozen: Arc::downgrade(frozen),
-            sandbox: Arc::downgrade(sandbox),
+            cage: Arc::downgrade(cage),
             last_peak: Arc::downgrade(last_peak),
         }
     }

@@ -12,6 +12,17 @@ use crate::state::Invocation;
 pub(crate) enum Event {
     /// The function is invoked.
     Invoke(Arc<InvokeEvent>),
+    /// The environment is shut down.
+    Shutdown(ShutdownEvent),
+}
+
+/// What extensions learn of the end of their environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShutdownEvent {
+    /// In small letters, as recorded; AWS's documentation has large ones.
+    pub(crate) reason: &'static str,
+    /// When what is left is killed.
+    pub(crate) deadline: Timestamp,
 }
 
 /// What extensions learn of an invocation.
@@ -47,6 +58,18 @@ impl Events {
         let invoke = self.invoke.then_some("INVOKE");
         let shutdown = self.shutdown.then_some("SHUTDOWN");
         invoke.into_iter().chain(shutdown)
+    }
+
+    pub(super) fn of_external(names: &[String]) -> Result<Self, Refusal> {
+        let mut events = Self::default();
+        for name in names {
+            match name.as_str() {
+                "INVOKE" => events.invoke = true,
+                "SHUTDOWN" => events.shutdown = true,
+                _ => return Err(Refusal::InvalidEvent(name.clone())),
+            }
+        }
+        Ok(events)
     }
 
     /// An extension inside of the runtime's process cannot outlive it.

@@ -11,7 +11,10 @@ pub(crate) type Poller = oneshot::Sender<Event>;
 
 /// One extension.
 pub(super) struct Extension {
-    id: ExtensionId,
+    /// None before it has registered.
+    id: Option<ExtensionId>,
+    /// Whether it is a program of its own.
+    is_external: bool,
     name: String,
     events: Events,
     activity: Activity,
@@ -22,6 +25,8 @@ pub(super) struct Extension {
 }
 
 enum Activity {
+    /// Its program runs, or is about to.
+    Started,
     /// It has not asked for an event yet.
     Registered,
     /// It waits for an event.
@@ -32,16 +37,58 @@ enum Activity {
     InitError { error_type: String },
     /// It said that it exits, for an error of this type.
     ExitError { error_type: String },
+    /// Its program could not be started.
+    LaunchError { error_type: &'static str },
 }
 
 impl Extension {
-    pub(super) fn registered(id: ExtensionId, name: &str, events: Events) -> Self {
-        let activity = Activity::Registered;
-        Self { id, name: name.to_owned(), events, activity, owed: None, is_awaited: true }
+    /// Inside of the runtime's process.
+    pub(super) fn internal(id: ExtensionId, name: &str, events: Events) -> Self {
+        Self::new(Some(id), false, name, events, Activity::Registered)
     }
 
-    pub(super) const fn id(&self) -> ExtensionId {
+    /// A program of its own, which has not registered yet.
+    pub(super) fn external(name: &str) -> Self {
+        Self::new(None, true, name, Events::default(), Activity::Started)
+    }
+
+    fn new(
+        id: Option<ExtensionId>,
+        is_external: bool,
+        name: &str,
+        events: Events,
+        activity: Activity,
+    ) -> Self {
+        Self { id, is_external, name: name.to_owned(), events, activity, owed: None, is_awaited: true }
+    }
+
+    pub(super) const fn id(&self) -> Option<ExtensionId> {
         self.id
+    }
+
+    pub(super) const fn is_external(&self) -> bool {
+        self.is_external
+    }
+
+    /// Whether it has not registered yet and may still do so.
+    pub(super) const fn is_expected(&self) -> bool {
+        matches!(self.activity, Activity::Started)
+    }
+
+    /// Its program registers.
+    pub(super) fn register(&mut self, id: ExtensionId, events: Events) -> Result<(), Refusal> {
+        if !self.is_expected() {
+            return Err(self.refusal("Registered"));
+        }
+        self.id = Some(id);
+        self.events = events;
+        self.activity = Activity::Registered;
+        Ok(())
+    }
+
+    /// Its program cannot be started.
+    pub(super) fn unlaunched(&mut self, error_type: &'static str) {
+        self.activity = Activity::LaunchError { error_type };
     }
 
     pub(super) fn name(&self) -> &str {
@@ -61,9 +108,7 @@ impl Extension {
         match &self.activity {
             Activity::Registered | Activity::Running => {}
             Activity::Ready { poller } if poller.is_closed() => {}
-            Activity::Ready { .. } | Activity::InitError { .. } | Activity::ExitError { .. } => {
-                return Err(self.refusal("Ready"));
-            }
+            _ => return Err(self.refusal("Ready")),
         }
         self.activity = Activity::Ready { poller };
         match self.owed.take() {
@@ -79,7 +124,8 @@ impl Extension {
         self.tell(event);
     }
 
-    fn tell(&mut self, event: Event) {
+    /// Tells it of `event`, as soon as it asks.
+    pub(super) fn tell(&mut self, event: Event) {
         match std::mem::replace(&mut self.activity, Activity::Running) {
             Activity::Ready { poller } => self.owed = poller.send(event).err(),
             activity => {
@@ -110,7 +156,7 @@ impl Extension {
             }
             Activity::ExitError { .. } => Ok(()),
             // The emulator names the state after the exit, not the one that it would move to.
-            Activity::InitError { .. } => Err(self.refusal("Exited")),
+            _ => Err(self.refusal("Exited")),
         }
     }
 
@@ -120,7 +166,8 @@ impl Extension {
             Activity::InitError { error_type } | Activity::ExitError { error_type } => {
                 Some(error_type.as_str().into())
             }
-            Activity::Registered | Activity::Ready { .. } | Activity::Running => None,
+            Activity::LaunchError { error_type } => Some((*error_type).into()),
+            _ => None,
         };
         let (name, events) = (self.name.as_str().into(), self.events.names().collect());
         platform_log::event::Extension { name, state: self.state(), events, error_type }
@@ -128,11 +175,13 @@ impl Extension {
 
     const fn state(&self) -> &'static str {
         match self.activity {
+            Activity::Started => "Started",
             Activity::Registered => "Registered",
             Activity::Ready { .. } => "Ready",
             Activity::Running => "Running",
             Activity::InitError { .. } => "InitError",
             Activity::ExitError { .. } => "ExitError",
+            Activity::LaunchError { .. } => "LaunchError",
         }
     }
 

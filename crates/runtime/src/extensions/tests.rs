@@ -187,3 +187,56 @@ fn an_event_for_a_lost_poll_comes_with_the_next() {
     world.call("one", "next").unwrap();
     assert!(world.extensions.are_idle());
 }
+
+const SHUTDOWN: ShutdownEvent = ShutdownEvent { reason: "spindown", deadline: Timestamp::from_millis(0) };
+
+#[test]
+fn programs_are_expected_until_they_register_or_cannot_be_started() {
+    let mut world = World::new();
+    world.extensions.expect("one").unwrap();
+    world.extensions.expect("two").unwrap();
+    assert_eq!(world.state("one"), "Started");
+    let (all, mut registered) = oneshot::channel();
+    world.extensions.when_registered(all);
+    world.register("one", &["INVOKE", "SHUTDOWN"]).unwrap();
+    assert!(registered.try_recv().is_err());
+    assert_eq!(world.register("one", INVOKE), Err(transition("Registered", "Registered")));
+    assert_eq!(world.register("two", &["RESTORE"]), Err(Refusal::InvalidEvent("RESTORE".to_owned())));
+    // Programs may register after the runtime has asked for its first event, unlike extensions inside of it.
+    world.extensions.close();
+    world.register("two", &["SHUTDOWN"]).unwrap();
+    assert!(registered.try_recv().is_ok());
+    world.extensions.unlaunched("two", "UnknownError");
+    assert_eq!(world.state("two"), "LaunchError");
+    assert_eq!(world.register("two", INVOKE), Err(transition("LaunchError", "Registered")));
+}
+
+#[test]
+fn programs_and_others_have_one_limit_together() {
+    let mut world = World::new();
+    for number in 0..9 {
+        world.extensions.expect(&number.to_string()).unwrap();
+    }
+    world.register("inner", INVOKE).unwrap();
+    assert_eq!(world.register("another", INVOKE), Err(Refusal::TooMany));
+    assert_eq!(world.extensions.expect("another"), Err(Refusal::TooMany));
+    assert_eq!(world.extensions.kinds(), Kinds { internal: true, external: true });
+}
+
+#[test]
+fn programs_hear_of_the_shutdown_as_soon_as_they_ask() {
+    let mut world = World::new();
+    for (name, events) in [("ready", &["SHUTDOWN"][..]), ("busy", &["INVOKE", "SHUTDOWN"]), ("other", INVOKE)]
+    {
+        world.extensions.expect(name).unwrap();
+        world.register(name, events).unwrap();
+        world.call(name, "next").unwrap();
+    }
+    world.invoke();
+    assert_eq!((world.heard("ready"), world.heard("busy"), world.heard("other")), (0, 1, 1));
+    let uninterested = world.extensions.shut_down(SHUTDOWN);
+    assert_eq!(uninterested.iter().map(|name| &**name).collect::<Vec<_>>(), ["other"]);
+    assert_eq!((world.heard("ready"), world.heard("busy"), world.heard("other")), (1, 0, 0));
+    world.call("busy", "next").unwrap();
+    assert_eq!(world.heard("busy"), 1);
+}

@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_further_program_has_no_more_rights_than_the_first", a_further_program_has_no_more_rights),
     ("a_further_program_that_is_missing_is_named", a_further_program_that_is_missing_is_named),
     ("a_further_program_ends_by_itself_or_with_the_sandbox", a_further_program_ends),
+    ("a_sandbox_with_further_programs_outlives_its_main_one", a_sandbox_outlives_its_main_program),
     ("a_port_inside_can_be_connected_to", a_port_inside_can_be_connected_to),
     ("a_sandbox_made_anew_keeps_tmp_and_nothing_else", a_sandbox_made_anew_keeps_tmp),
     ("a_running_sandbox_can_be_made_anew", a_running_sandbox_can_be_made_anew),
@@ -109,6 +110,22 @@ fn a_further_program_ends() {
     sandbox.kill();
     assert_eq!(status_of(&mut left), None);
     wait_for("the refusal", || sandbox.start(&program("true")).err());
+}
+
+fn a_sandbox_outlives_its_main_program() {
+    let world = World::new();
+    let wait_for_file =
+        |name: &str, code: u8| format!("until [ -e /tmp/{name} ]; do sleep 0.01; done; exit {code}");
+    let mut sandbox = world.launcher.launch(&shell(&wait_for_file("first", 4))).unwrap();
+    let mut further =
+        sandbox.start(&program(&format!("touch /tmp/first; {}", wait_for_file("second", 3)))).unwrap();
+    let exit = sandbox.take_exit();
+    let status = wait_for("the end of the main program", || read_exit(&exit).ok());
+    assert_eq!(status.map(|status| status.end), Some(End::Exited(4)));
+    assert_eq!(run(&sandbox, "touch /tmp/second; echo still").0, "still\n");
+    assert_eq!(status_of(&mut further), Some((End::Exited(3), false)));
+    sandbox.kill();
+    wait_for("the end of the sandbox", || sandbox.start(&program("true")).err());
 }
 
 fn a_port_inside_can_be_connected_to() {
