@@ -229,6 +229,15 @@ def test_who_does_not_end_is_killed(world):
     wait_for(lambda: not processes_of(name), "all processes are gone", patience=5)
 
 
+def test_an_extension_that_wants_no_shutdown_event_is_not_waited_for(world):
+    name = deploy(world, {"deaf": extensions.recorder("INVOKE"), "last": RECORDER})
+    world.invoke(name)
+    end(world, name)
+    await_log(world, name, "last shutdown spindown")
+    wait_for(lambda: not processes_of(name), "all processes are gone")
+    assert "deaf shutdown" not in log_of(world, name)
+
+
 def test_an_extension_that_never_asks_is_ended_with_the_invocation(world):
     silent = "import time\nregister('silent', 'INVOKE')\ntime.sleep(1000)\n"
     name = deploy(world, {"silent": silent}, Timeout=1)

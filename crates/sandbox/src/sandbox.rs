@@ -147,6 +147,11 @@ impl Sandbox {
         signal(&self.main_process, Signal::TERM);
     }
 
+    /// Kills the main process, but not what it has started. With it everything ends, unless there are further programs.
+    pub fn kill_main(&self) {
+        signal(&self.main_process, Signal::KILL);
+    }
+
     /// Starts a further program, and returns when it runs: a round trip to the helper, for which this blocks. The main
     /// process may have started already; the sandbox must not have ended.
     ///

@@ -92,10 +92,12 @@ impl Family {
         }
     }
 
-    /// Kills a process, unless it is the one that its sandbox was started with: that ends with the sandbox.
+    /// Kills a process, but not what it has started.
     pub(super) fn kill(&self, who: &Who) {
-        if let Some(Handle::Further(process)) = self.handle(who) {
-            process.kill();
+        match self.handle(who) {
+            Some(Handle::First(sandbox)) => sandbox.kill_main(),
+            Some(Handle::Further(process)) => process.kill(),
+            None => {}
         }
     }
 
