@@ -16,6 +16,12 @@ pub struct Quotas {
     pub concurrent_executions: u32,
     /// Executions that reserved concurrency must leave to the functions without any.
     pub unreserved_concurrency_minimum: u32,
+    /// Execution environments that may be made of one function in 10 seconds.
+    pub function_scaling: u32,
+    /// Execution environments that may be made of all functions at once.
+    pub account_scaling_burst: u32,
+    /// Execution environments that may be made of all functions each minute after that.
+    pub account_scaling_minute: u32,
     /// Capacity providers.
     pub capacity_providers: u64,
     /// Bytes of the deployment packages of all versions.
@@ -63,10 +69,13 @@ enum Field {
     Large(fn(&mut Quotas) -> &mut u64),
 }
 
-const FIELDS: [(&str, Field); 10] = [
+const FIELDS: [(&str, Field); 13] = [
     ("functions", Field::Large(|quotas| &mut quotas.functions)),
     ("concurrent-executions", Field::Small(|quotas| &mut quotas.concurrent_executions)),
     ("unreserved-concurrency-minimum", Field::Small(|quotas| &mut quotas.unreserved_concurrency_minimum)),
+    ("function-scaling", Field::Small(|quotas| &mut quotas.function_scaling)),
+    ("account-scaling-burst", Field::Small(|quotas| &mut quotas.account_scaling_burst)),
+    ("account-scaling-minute", Field::Small(|quotas| &mut quotas.account_scaling_minute)),
     ("capacity-providers", Field::Large(|quotas| &mut quotas.capacity_providers)),
     ("code-storage-bytes", Field::Large(|quotas| &mut quotas.code_storage_bytes)),
     ("zipped-code-bytes", Field::Large(|quotas| &mut quotas.zipped_bytes)),
@@ -93,6 +102,9 @@ impl Default for Quotas {
             functions: 0,
             concurrent_executions: 0,
             unreserved_concurrency_minimum: 0,
+            function_scaling: 0,
+            account_scaling_burst: 0,
+            account_scaling_minute: 0,
             capacity_providers: 0,
             code_storage_bytes: 0,
             zipped_bytes: 0,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use firelet_control::Control;
+use firelet_control::{Control, Quotas};
 use firelet_gateway::{Gateway, Services};
 use firelet_invoke::{Invoker, Queue};
 use firelet_pool::{CodeCache, Pool};
@@ -99,7 +99,7 @@ async fn serve(
     let root = store.root().to_owned();
 
     let quotas = arguments.quotas();
-    let concurrent_executions = quotas.concurrent_executions;
+    let invocations = invocations(&quotas);
     let options = firelet_control::Options {
         clock: Arc::clone(&clock),
         ids: Arc::clone(&ids),
@@ -123,9 +123,8 @@ async fn serve(
     let catalogue = catalogue(arguments);
     let (pool, pool_service) = Pool::new(arguments.pool(), runtime, catalogue, code, Arc::clone(&store));
 
-    let options = firelet_invoke::Options { concurrent_executions };
     let invoker =
-        Arc::new(Invoker::new(&options, Arc::clone(&store), pool, Arc::clone(&clock), Chance::system()));
+        Arc::new(Invoker::new(&invocations, Arc::clone(&store), pool, Arc::clone(&clock), Chance::system()));
     let (queue, queue_service) = Queue::new(
         &arguments.queue(),
         Arc::clone(&invoker),
@@ -146,6 +145,18 @@ async fn serve(
     ];
     announce(address, &root, started);
     services::run(services, stop_signal()?).await
+}
+
+/// What bounds invocations.
+const fn invocations(quotas: &Quotas) -> firelet_invoke::Options {
+    firelet_invoke::Options {
+        concurrent_executions: quotas.concurrent_executions,
+        scaling: firelet_invoke::ScalingOptions {
+            function: quotas.function_scaling,
+            account_burst: quotas.account_scaling_burst,
+            account_minute: quotas.account_scaling_minute,
+        },
+    }
 }
 
 /// The one line on standard output: where the server is, for people and for scripts that wait for it.

@@ -9,7 +9,7 @@ use firelet_control::{
     CapacityProviderError, CodeSigningError, ConcurrencyError, Error as ControlError, FunctionUrlError,
     LayerError, MappingError, NotFound, PolicyError, ProvisionedConcurrencyError,
 };
-use firelet_invoke::{CodeError, Error as InvokeError, LeaseError};
+use firelet_invoke::{CodeError, Error as InvokeError, LeaseError, ScalingLimit};
 
 /// Seconds after which a throttled caller may try again.
 const RETRY_AFTER: u32 = 1;
@@ -192,6 +192,7 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
             let reason = ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded;
             return throttled(reason, error.to_string());
         }
+        InvokeError::ScalingExceeded(limit) => return throttled(of_scaling(*limit), error.to_string()),
         InvokeError::Runtime(_) => {
             log("an invocation", error);
             return ApiError::new(ErrorKind::InvalidRuntimeException, error.to_string());
@@ -203,6 +204,16 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
         }
     };
     ApiError::new(kind, error.to_string())
+}
+
+/// By the names that AWS has: the rate of a function, with or without reserved concurrency, and the account's limit. Which it
+/// gives as a function grows too fast is recorded nowhere.
+const fn of_scaling(limit: ScalingLimit) -> ThrottleReason {
+    match limit {
+        ScalingLimit::Function => ThrottleReason::FunctionInvocationRateLimitExceeded,
+        ScalingLimit::ReservedFunction => ThrottleReason::ReservedFunctionInvocationRateLimitExceeded,
+        ScalingLimit::Account => ThrottleReason::ConcurrentInvocationLimitExceeded,
+    }
 }
 
 /// Why no environment could be had; `error` names the function as well.

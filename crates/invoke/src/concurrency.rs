@@ -134,6 +134,11 @@ fn room<K: Eq + Hash>(rooms: &Mutex<HashMap<K, Arc<Room>>>, key: K) -> Arc<Room>
 }
 
 impl Share {
+    /// Whether the function has executions reserved.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.exceeded == Exceeded::Function
+    }
+
     /// Room for one more invocation, if there is any or a place frees in a moment.
     pub(crate) async fn slot(&self) -> Result<Slot, Exceeded> {
         if let Some(slot) = self.enter() {

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::concurrency::{Concurrency, Exceeded, Slot};
 use crate::lineage::Mark;
 use crate::routing::{Route, Routing};
+use crate::scaling::{Scaling, ScalingLimit, ScalingOptions};
 use crate::stream::{StreamedResponse, Way};
 use crate::{admission, lineage, payload, trace};
 
@@ -31,12 +32,8 @@ const ATTEMPTS: usize = 4;
 pub struct Options {
     /// Invocations at one time in an account and Region.
     pub concurrent_executions: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { concurrent_executions: limits::CONCURRENT_EXECUTIONS }
-    }
+    /// Environments that may be made in a time.
+    pub scaling: ScalingOptions,
 }
 
 /// A call of a function.
@@ -159,6 +156,9 @@ pub enum Error {
     /// The function runs as many invocations as are reserved for it.
     #[error("Rate Exceeded.")]
     ReservedConcurrencyExceeded,
+    /// The function has no environment to spare, and as many were made lately as may be.
+    #[error("Rate Exceeded.")]
+    ScalingExceeded(ScalingLimit),
     /// The function cannot be invoked in the state it is in.
     #[error(
         "The operation cannot be performed at this time. The function is currently in the following state: {0}"
@@ -223,6 +223,7 @@ impl From<Exceeded> for Error {
 /// Invokes functions.
 pub struct Invoker {
     routing: Routing,
+    scaling: Arc<Scaling>,
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
 }
@@ -239,7 +240,8 @@ impl Invoker {
     ) -> Self {
         let concurrency = Concurrency::new(options.concurrent_executions);
         let routing = Routing::new(Arc::clone(&store), pool, concurrency, chance);
-        Self { routing, store, clock }
+        let scaling = Arc::new(Scaling::new(options.scaling));
+        Self { routing, scaling, store, clock }
     }
 
     /// What there is of environments on this node.
@@ -275,7 +277,8 @@ impl Invoker {
         attempt.invocation.takes_stream = true;
         let (sender, response) = oneshot::channel();
         let unavailable = |source| Error::Environment { function: arn.name.clone(), source };
-        self.routing.pool().start(attempt.stream(sender)).map_err(unavailable)?;
+        let work = attempt.stream(Arc::clone(&self.scaling), sender);
+        self.routing.pool().start(work).map_err(unavailable)?;
         response.await.map_err(|_| unavailable(LeaseError::Stopped))?
     }
 
@@ -410,7 +413,7 @@ impl Invoker {
         // Without a warm environment it takes a while, and a caller that goes away meanwhile does not undo the
         // invocation.
         let function = arn.name;
-        let ran = self.routing.pool().run(attempt.anywhere()).await;
+        let ran = self.routing.pool().run(attempt.anywhere(Arc::clone(&self.scaling))).await;
         ran.map_err(|source| Error::Environment { function, source })?
     }
 
@@ -418,6 +421,7 @@ impl Invoker {
         Attempt {
             function: route.function,
             group: route.group,
+            is_reserved: route.share.is_reserved(),
             clock: Arc::clone(&self.clock),
             slot: Arc::new(slot),
             invocation: Invocation {
@@ -439,6 +443,8 @@ impl Invoker {
 struct Attempt {
     function: Arc<FunctionVersion>,
     group: Arc<Group>,
+    /// Whether the function has executions reserved.
+    is_reserved: bool,
     clock: Arc<dyn Clock>,
     /// An environment is busy, and counts, until its runtime asks for the next event.
     slot: Arc<Slot>,
@@ -462,9 +468,21 @@ impl Attempt {
         (lease, Invocation { deadline, ..self.invocation.clone() })
     }
 
-    async fn anywhere(self) -> Result<Response, Error> {
+    /// An environment, which may be a new one if there may be one more.
+    async fn lease(&self, scaling: &Scaling) -> Result<Lease, Unavailable> {
+        let FunctionVersion { scope, name, .. } = &*self.function;
+        let admit = || {
+            scaling.admit(scope, name, self.clock.now()).map_err(|limit| match limit {
+                ScalingLimit::Function if self.is_reserved => ScalingLimit::ReservedFunction,
+                limit => limit,
+            })
+        };
+        self.group.lease(|| admit().map_err(Unavailable::Scaling)).await
+    }
+
+    async fn anywhere(self, scaling: Arc<Scaling>) -> Result<Response, Error> {
         for _ in 0..ATTEMPTS {
-            match self.group.lease().await {
+            match self.lease(&scaling).await {
                 Ok(lease) => {
                     if let Ok(outcome) = self.with(lease).await {
                         return Ok(self.answer(outcome));
@@ -477,7 +495,7 @@ impl Attempt {
     }
 
     /// Runs the function and tells `caller` of its answer as it comes.
-    async fn stream(self, caller: oneshot::Sender<Result<StreamedResponse, Error>>) {
+    async fn stream(self, scaling: Arc<Scaling>, caller: oneshot::Sender<Result<StreamedResponse, Error>>) {
         let wants_log_tail = self.invocation.wants_log_tail;
         let response = |way| StreamedResponse {
             executed_version: self.function.version.to_string(),
@@ -485,7 +503,7 @@ impl Attempt {
             way,
         };
         // Wherever nobody hears it, the caller went away.
-        match self.begin().await {
+        match self.begin(&scaling).await {
             Ok(Begun::Whole(outcome)) => {
                 let _ = caller.send(Ok(response(Way::whole(outcome, wants_log_tail))));
             }
@@ -500,14 +518,14 @@ impl Attempt {
         }
     }
 
-    async fn begin(&self) -> Result<Begun, Error> {
+    async fn begin(&self, scaling: &Scaling) -> Result<Begun, Error> {
         if let Some(lease) = self.group.lease_warm().await
             && let Ok(begun) = self.begin_with(lease).await
         {
             return Ok(begun);
         }
         for _ in 0..ATTEMPTS {
-            match self.group.lease().await {
+            match self.lease(scaling).await {
                 Ok(lease) => {
                     if let Ok(begun) = self.begin_with(lease).await {
                         return Ok(begun);
@@ -520,11 +538,14 @@ impl Attempt {
     }
 
     /// What comes of an invocation that no environment could be had for.
-    fn without_environment(&self, error: LeaseError) -> Result<Outcome, Error> {
+    fn without_environment(&self, error: Unavailable) -> Result<Outcome, Error> {
         match error {
-            LeaseError::Init(failed) => Ok(failed.outcome(self.invocation.request_id)),
-            LeaseError::Runtime(error) => Err(Error::Runtime(error)),
-            source => Err(Error::Environment { function: self.function.name.clone(), source }),
+            Unavailable::Scaling(limit) => Err(Error::ScalingExceeded(limit)),
+            Unavailable::Lease(LeaseError::Init(failed)) => Ok(failed.outcome(self.invocation.request_id)),
+            Unavailable::Lease(LeaseError::Runtime(error)) => Err(Error::Runtime(error)),
+            Unavailable::Lease(source) => {
+                Err(Error::Environment { function: self.function.name.clone(), source })
+            }
         }
     }
 
@@ -537,6 +558,20 @@ impl Attempt {
             log_tail: outcome.log_tail.filter(|_| self.invocation.wants_log_tail),
             trace_id: self.invocation.trace_id.clone().unwrap_or_default(),
         }
+    }
+}
+
+/// Why an invocation has no environment.
+enum Unavailable {
+    /// It takes a new one, and there may be no more for now.
+    Scaling(ScalingLimit),
+    /// None could be had.
+    Lease(LeaseError),
+}
+
+impl From<LeaseError> for Unavailable {
+    fn from(error: LeaseError) -> Self {
+        Self::Lease(error)
     }
 }
 

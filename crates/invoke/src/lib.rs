@@ -9,6 +9,7 @@ mod lineage;
 mod payload;
 mod queue;
 mod routing;
+mod scaling;
 mod stream;
 mod trace;
 
@@ -19,4 +20,5 @@ pub use firelet_store::Version;
 
 pub use invoker::{Error, InvocationType, Invoker, Options, Request, Response};
 pub use queue::{Accepted, Queue, QueueOptions, QueueService};
+pub use scaling::{ScalingLimit, ScalingOptions};
 pub use stream::{Piece, StreamEnd, StreamError, StreamedResponse};

@@ -201,12 +201,16 @@ impl Group {
         self.leased(environment.ok()?).ok()
     }
 
-    /// An environment for one invocation: an idle one, or whichever is free first of those in use and a new one.
+    /// An environment for one invocation: an idle one, or whichever is free first of those in use and a new one. `admit`
+    /// says whether there may be a new one, where it takes that.
     ///
     /// # Errors
     ///
-    /// When none can be made, or its Init phase fails.
-    pub async fn lease(self: &Arc<Self>) -> Result<Lease, LeaseError> {
+    /// When none can be made, its Init phase fails, or `admit` refuses one.
+    pub async fn lease<E: From<LeaseError>>(
+        self: &Arc<Self>,
+        admit: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Lease, E> {
         let (waiter, supply) = {
             let mut members = self.members.lock();
             if let Some(environment) = members.take_idle() {
@@ -219,19 +223,19 @@ impl Group {
             (waiter, members.demand().supply(false))
         };
         if supply == Supply::Create
-            && let Err(error) = self.create()
+            && let Err(error) = admit().and_then(|()| Ok(self.create()?))
         {
             return self.last_chance(waiter, error);
         }
         let leased = waiter.await;
-        self.leased(leased)
+        Ok(self.leased(leased)?)
     }
 
     /// Gives up waiting because of `error`, unless an environment has come meanwhile.
-    fn last_chance(self: &Arc<Self>, mut waiter: Waiting, error: LeaseError) -> Result<Lease, LeaseError> {
+    fn last_chance<E: From<LeaseError>>(self: &Arc<Self>, mut waiter: Waiting, error: E) -> Result<Lease, E> {
         waiter.close();
         match waiter.try_recv() {
-            Ok(leased) => self.leased(Ok(leased)),
+            Ok(leased) => Ok(self.leased(Ok(leased))?),
             Err(_) => Err(error),
         }
     }

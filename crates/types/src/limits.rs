@@ -55,8 +55,6 @@ pub const CODE_STORAGE_BYTES: u64 = 80_530_636_800;
 pub const ENVIRONMENT_BYTES: usize = 4_096;
 /// Bytes of the log tail that an invocation can ask for.
 pub const LOG_TAIL_BYTES: usize = 4_096;
-/// Executions at one time in an account and Region.
-pub const CONCURRENT_EXECUTIONS: u32 = 1_000;
 /// Tags on one resource.
 pub const TAGS_PER_RESOURCE: usize = 50;
 /// Items on one page of ListFunctions, whatever the caller asks for.

@@ -99,6 +99,7 @@ impl Delivery {
             Error::Recursive => Ok(Outcome::Recursion),
             // An alias or a version that is gone may come back while the event lives.
             Error::ConcurrencyExceeded
+            | Error::ScalingExceeded(_)
             | Error::Environment { source: LeaseError::Overloaded, .. }
             | Error::NotFound(_)
             | Error::NotActive(_) => Ok(Outcome::Setback),
