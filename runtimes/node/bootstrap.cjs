@@ -4,6 +4,7 @@
 // Keeps no state of its own between invocations but the connection. While the handler runs, the connection does not hold the
 // event loop, so that "the event loop is empty" means what it means on AWS.
 
+const fs = require('fs');
 const path = require('path');
 
 const { Connection } = require('./firelet_runtime/connection.cjs');
@@ -182,5 +183,6 @@ function main() {
   runtime.start(taskRoot, process.env._HANDLER || '', __dirname);
 }
 
-if (process.argv.length > 2) require('./firelet_runtime/assignment.cjs').wait().then(main);
+// Only an interpreter that was started ahead has a socket there.
+if (fs.fstatSync(0).isSocket()) require('./firelet_runtime/assignment.cjs').wait().then(main);
 else main();

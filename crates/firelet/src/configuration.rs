@@ -52,7 +52,7 @@ pub(crate) struct ServeArguments {
     pub(crate) idle_environments: usize,
     /// Interpreters of each runtime in use that are started ahead and wait for a function, so that cold starts take
     /// milliseconds; 0 saves their memory.
-    #[arg(long, value_name = "COUNT", env = "FIRELET_PREPARED_INTERPRETERS", default_value_t = 0)]
+    #[arg(long, value_name = "COUNT", env = "FIRELET_PREPARED_INTERPRETERS", default_value_t = 2)]
     pub(crate) prepared_interpreters: usize,
     /// Threads that serve requests; as many as half the processors, unless given. Functions need the others.
     #[arg(long, value_name = "COUNT", env = "FIRELET_THREADS")]

@@ -14,10 +14,8 @@ use crate::catalogue::{Family, Interpreter};
 use crate::sandboxes::Sandboxes;
 use crate::variables;
 
-/// Has firelet's bootstrap wait to be told its function.
-const WAIT: &str = "--wait";
-/// Has it fork interpreters that wait.
-const FORK: &str = "--fork";
+/// Has firelet's bootstrap, where it would wait for a function, fork interpreters that do.
+const FORK: &str = "FIRELET_FORK";
 
 /// Beginnings of the names of variables that programs and their libraries read when they start.
 const READ_AT_START: &[&str] = &[
@@ -80,15 +78,17 @@ impl PreparedInterpreters {
 }
 
 fn template(interpreter: &Interpreter, bootstrap: &Bootstrap, count: usize) -> Template {
-    let program = |how| Program {
-        argv: bootstrap.argv.iter().map(String::as_str).chain([how]).map(Into::into).collect(),
+    let program = Program {
+        argv: bootstrap.argv.iter().map(Into::into).collect(),
         environment: variables::of_runtime(interpreter),
         working_directory: "/".into(),
     };
+    let mut zygote = program.clone();
+    zygote.environment.push((FORK.to_owned(), "1".to_owned()));
     Template {
         name: interpreter.runtime.clone(),
-        program: program(WAIT),
-        zygote: (interpreter.family == Family::Python).then(|| program(FORK)),
+        program,
+        zygote: (interpreter.family == Family::Python).then_some(zygote),
         mounts: mounts(interpreter, bootstrap),
         count,
     }

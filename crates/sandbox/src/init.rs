@@ -111,9 +111,14 @@ fn prepare(plan: &Plan<'_>) -> Result<(Namespaces, Child, OwnedFd), Failure> {
     }
 }
 
+/// Has this process, and those that it starts, be taken first when the host runs out of memory. Hosts may forbid it.
+pub(crate) fn offer_to_the_host() {
+    let _ = std::fs::write("/proc/self/oom_score_adj", HOST_OOM_SCORE);
+}
+
 fn isolate(plan: &Plan<'_>) -> Result<Namespaces, Failure> {
     sys::close_all_but(&needed(plan)).at(Step::CloseDescriptors, "")?;
-    let _ = std::fs::write("/proc/self/oom_score_adj", HOST_OOM_SCORE);
+    offer_to_the_host();
     let namespaces = Namespaces::own()?;
     if let Some(network) = plan.network {
         rustix::thread::move_into_link_name_space(network, Some(LinkNameSpaceType::Network))

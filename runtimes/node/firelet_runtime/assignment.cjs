@@ -17,7 +17,6 @@ const PRACTICE_RESPONSE = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
 
 // Resolves when this process has the environment and the working directory of the function.
 async function wait() {
-  process.argv.length = 2;
   for (const module of PRELOADED) require(module);
   await practise();
   fs.writeSync(0, '1');
@@ -28,8 +27,17 @@ async function wait() {
   packet.fill(0, 0, size);
 }
 
-// Has the engine compile what the first invocation takes: one exchange with this process itself.
-function practise() {
+// Has the engine compile what the first invocation takes. Sockets that end ask whether they are standard error, which would open
+// it for the function.
+async function practise() {
+  const own = Object.getOwnPropertyDescriptor(process, 'stderr');
+  Object.defineProperty(process, 'stderr', { configurable: true, value: {} });
+  await exchange();
+  Object.defineProperty(process, 'stderr', own);
+}
+
+// One exchange with this process itself.
+function exchange() {
   return new Promise((resolve) => {
     const server = net.createServer((socket) => socket.once('data', () => socket.end(PRACTICE_RESPONSE)));
     server.listen(0, '127.0.0.1', () => {
@@ -47,7 +55,7 @@ function practise() {
 function adopt(variables) {
   // The lowest number that is free is the one just closed.
   fs.closeSync(0);
-  fs.openSync('/dev/null', 'r');
+  fs.openSync('/dev/null', 'r+');
   for (const name of Object.keys(process.env)) delete process.env[name];
   for (const variable of variables) {
     const end = variable.indexOf('=');

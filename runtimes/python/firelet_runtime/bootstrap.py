@@ -15,6 +15,8 @@ from .connection import Connection, ConnectionClosed
 from .marshal import Encoder, FaultException, unmarshal_request
 
 API = "/2018-06-01/runtime"
+# Of `stat`, which is not imported.
+FILE_TYPE, SOCKET = 0o170000, 0o140000
 MAX_XRAY_CAUSE = 64 * 1024
 ASCII_RESPONSES_UNTIL = (3, 11)
 # Has an outcome answered with the next event.
@@ -160,6 +162,12 @@ def search_path(runtime_root):
     except OSError:
         pass
     return list(dict.fromkeys(path)), library
+
+
+def own_folders(runtime_root):
+    """Answers the folders whose modules are found before those of the standard library."""
+    path, library = search_path(runtime_root)
+    return [folder for folder in path if folder not in library]
 
 
 def prepare_interpreter(runtime_root):
@@ -324,22 +332,29 @@ class Runtime:
                 pass
 
 
-def await_function(how):
+def is_started_ahead():
+    """Whether standard input is a socket, which only an interpreter that waits for a function has."""
+    return posix.fstat(0).st_mode & FILE_TYPE == SOCKET
+
+
+def await_function(runtime_root):
     """Returns once this interpreter, which was started ahead of its function, has been told it."""
+    modules = set(sys.modules)
     from . import assignment
 
-    if how == "--fork":
+    if environment("FIRELET_FORK"):
         from . import zygote
 
         zygote.serve()
     else:
         assignment.preload()
     assignment.wait()
+    assignment.hide_all_but(modules, own_folders(runtime_root))
 
 
 def main(runtime_root):
-    if sys.argv[1:]:
-        await_function(sys.argv.pop())
+    if is_started_ahead():
+        await_function(runtime_root)
     runtime = Runtime(environment("AWS_LAMBDA_RUNTIME_API"))
     prepare_interpreter(runtime_root)
     request_handler = runtime.load(environment("_HANDLER", ""))

@@ -12,7 +12,7 @@ use crate::cgroup::Entrance;
 use crate::error::{At, Failure, Step};
 use crate::helper::ground::Ground;
 use crate::helper::parts::Parts;
-use crate::init::Namespaces;
+use crate::init::{self, Namespaces};
 use crate::limits;
 use crate::namespace::{self, GUEST_GROUP, GUEST_USER, Users};
 use crate::protocol::{self, Program};
@@ -126,6 +126,7 @@ fn become_zygote(ground: &Ground, program: &Program, trees: &[Tree], orders: &Ow
         keep.extend(trees.iter().map(|tree| tree.descriptor().as_raw_fd()));
         keep.extend(ground.root.owners().map(|owners| owners.as_raw_fd()));
         sys::close_all_but(&keep).at(Step::CloseDescriptors, "")?;
+        init::offer_to_the_host();
         root::enter(
             &ground.root,
             &Base { tmp: Tmp::New(TMP_BYTES), owner: ground.users.owner(), proc: false },
