@@ -112,6 +112,8 @@ class LoggingFinder:
 
     def __init__(self, library):
         self.library = library
+        # Loaded ahead of the function, and not set up; out of sight until the function imports it.
+        self.preloaded = sys.modules.pop("logging", None)
 
     def find_spec(self, name, path=None, target=None):
         if name != "logging":
@@ -119,20 +121,22 @@ class LoggingFinder:
         sys.meta_path.remove(self)
         spec = _frozen_importlib_external.PathFinder.find_spec(name, self.library)
         if spec is not None:
-            spec.loader = LoggingLoader(spec.loader)
+            spec.loader = LoggingLoader(spec.loader, self.preloaded)
         return spec
 
 
 class LoggingLoader:
-    def __init__(self, loader):
+    def __init__(self, loader, preloaded):
         self.loader = loader
+        self.preloaded = preloaded
 
     def create_module(self, spec):
-        return self.loader.create_module(spec)
+        return self.preloaded or self.loader.create_module(spec)
 
     def exec_module(self, module):
         module.__spec__.loader = module.__loader__ = self.loader
-        self.loader.exec_module(module)
+        if self.preloaded is None:
+            self.loader.exec_module(module)
         from .logs import install
 
         install(module, Invocation)
@@ -183,12 +187,7 @@ def prepare_interpreter(runtime_root):
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(line_buffering=True)
-    if "logging" in sys.modules:
-        from .logs import install
-
-        install(sys.modules["logging"], Invocation)
-    else:
-        sys.meta_path.insert(0, LoggingFinder(library))
+    sys.meta_path.insert(0, LoggingFinder(library))
 
 
 def get_handler(handler):
@@ -340,23 +339,27 @@ def is_started_ahead():
 def await_function(runtime_root):
     """Returns once this interpreter, which was started ahead of its function, has been told it."""
     modules = set(sys.modules)
+    folders = own_folders(runtime_root)
     from . import assignment
 
-    if environment("FIRELET_FORK"):
+    is_forking = environment("FIRELET_FORK")
+    if is_forking:
         from . import zygote
-
+    assignment.preload()
+    # From here on nothing may be imported: what is looked for where nothing is mounted yet is never looked for there again.
+    prepare_interpreter(runtime_root)
+    if is_forking:
         zygote.serve()
-    else:
-        assignment.preload()
     assignment.wait()
-    assignment.hide_all_but(modules, own_folders(runtime_root))
+    assignment.hide_all_but(modules, folders)
 
 
 def main(runtime_root):
     if is_started_ahead():
         await_function(runtime_root)
+    else:
+        prepare_interpreter(runtime_root)
     runtime = Runtime(environment("AWS_LAMBDA_RUNTIME_API"))
-    prepare_interpreter(runtime_root)
     request_handler = runtime.load(environment("_HANDLER", ""))
     try:
         runtime.serve(request_handler)

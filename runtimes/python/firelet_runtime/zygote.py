@@ -16,8 +16,6 @@ import sys
 
 import _socket
 
-from . import assignment
-
 # user, group, flags, cgroup files, processes; rights that landlock restricts, those of them that files have; instructions.
 ORDER = struct.Struct("<IIIIIQQI")
 HAS_NETWORK = 1
@@ -94,7 +92,6 @@ class Order:
 
 def serve():
     """Forks for as long as there are orders. Returns in a child, whose environment and working directory are its function's."""
-    assignment.preload()
     gc.collect()
     gc.freeze()
     connection = _socket.socket(fileno=0)
