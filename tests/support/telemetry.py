@@ -1,6 +1,6 @@
 """Functions that listen to their own telemetry."""
 
-from support import extensions
+from support import extensions, packages
 
 # An HTTP listener in the function's process, and what it has got. `collect` waits for what a test wants to see.
 LISTENER = """
@@ -97,3 +97,49 @@ def written(source):
 def records(events, kind):
     """The records of events of one type."""
     return [event["record"] for event in events if event["type"] == kind]
+
+
+# An extension that keeps in `/tmp/told` all that it is told, each batch a line, and prints what it was told at the end.
+KEEPER = """
+def answer_with():
+    return 200
+
+class Handler(Handler):
+    def do_POST(self):
+        super().do_POST()
+        with open("/tmp/told", "a") as file:
+            file.write(json.dumps(batches[-1]) + "\\n")
+
+identifier = register(os.path.basename(sys.argv[0]), "INVOKE", "SHUTDOWN")
+answer = subscribe(identifier, destination=to(listen()), **OPTIONS)
+assert answer == [200, "OK"], answer
+print("extension speaks", flush=True)
+while next_event(identifier)[2]["eventType"] != "SHUTDOWN":
+    pass
+collect(AWAITED, 1)
+print("told at last of", [event["type"] for event in events()], flush=True)
+"""
+# What a function reads of that.
+TOLD = """
+import json, os, time
+
+def told(until=None):
+    deadline = time.monotonic() + 20
+    while True:
+        lines = open("/tmp/told").read().splitlines() if os.path.exists("/tmp/told") else []
+        events = [event for line in lines for event in json.loads(line)]
+        if until is None or any(event["type"] == until for event in events) or time.monotonic() > deadline:
+            return events
+        time.sleep(0.005)
+"""
+
+
+def keeper(awaited="platform.report", **options):
+    """A layer with an extension that is subscribed with these changes of the usual request, and awaits an event at its end."""
+    constants = f"AWAITED = {awaited!r}\nOPTIONS = {options!r}"
+    return extensions.layer({"keeper": f"{LISTENER}\n{constants}\n{KEEPER}"})
+
+
+def reading(source):
+    """A Python function that can read what the extension of `keeper` was told."""
+    return packages.python(TOLD + source)

@@ -98,6 +98,8 @@ struct Subscriber {
     buffer: Buffer,
     /// What is to be sent, until the one who sends it takes it.
     outgoing: Option<Parcel>,
+    /// Whether its process is gone, and has not come back yet: what there is waits for it.
+    is_absent: bool,
     /// Tells the one who sends that there is a batch, or the beginning of one.
     wake: Arc<Notify>,
 }
@@ -126,6 +128,7 @@ impl Telemetry {
     pub(crate) fn close(&self) {
         let mut hub = self.hub.lock();
         hub.early = None;
+        hub.set_absent(false);
         self.is_listening.store(!hub.subscribers.is_empty(), Ordering::Relaxed);
     }
 
@@ -134,6 +137,7 @@ impl Telemetry {
     pub(crate) fn reopen(&self) {
         let mut hub = self.hub.lock();
         hub.early = Some(Early::default());
+        hub.set_absent(true);
         self.is_listening.store(true, Ordering::Relaxed);
     }
 
@@ -160,10 +164,14 @@ impl Telemetry {
         self.hub.lock().tell(time, entry, self.has_json_lines);
     }
 
-    /// Has all that waits sent without waiting for more.
+    /// Has all that waits, and all that comes before the processes have ended, sent without waiting for more.
     pub(crate) fn flush(&self) {
+        self.hurry(true);
+    }
+
+    fn hurry(&self, is_hurried: bool) {
         for subscriber in &mut self.hub.lock().subscribers {
-            subscriber.buffer.flush();
+            subscriber.buffer.hurry(is_hurried);
             subscriber.wake.notify_one();
         }
     }
@@ -200,7 +208,7 @@ impl Telemetry {
                 if let Some(parcel) = subscriber.next(Instant::now()) {
                     return (subscriber.request.destination.clone(), parcel);
                 }
-                (Arc::clone(&subscriber.wake), subscriber.buffer.due())
+                (Arc::clone(&subscriber.wake), subscriber.due())
             };
             match due {
                 Some(due) => {
@@ -226,6 +234,13 @@ impl Telemetry {
 }
 
 impl Hub {
+    fn set_absent(&mut self, is_absent: bool) {
+        for subscriber in &mut self.subscribers {
+            subscriber.is_absent = is_absent;
+            subscriber.wake.notify_one();
+        }
+    }
+
     fn subscribe(
         &mut self,
         name: &Arc<str>,
@@ -240,6 +255,7 @@ impl Hub {
             }
             known.buffer.set_buffering(request.buffering);
             known.request = request;
+            known.is_absent = false;
             known.wake.notify_one();
             return Ok(true);
         }
@@ -291,7 +307,7 @@ impl Early {
 impl Subscriber {
     fn new(name: Arc<str>, api: Api, request: Request) -> Self {
         let buffer = Buffer::new(request.buffering);
-        Self { name, api, request, buffer, outgoing: None, wake: Arc::new(Notify::new()) }
+        Self { name, api, request, buffer, outgoing: None, is_absent: false, wake: Arc::new(Notify::new()) }
     }
 
     /// Takes what there is to tell, as far as it has asked for it and there are `room` bytes.
@@ -317,7 +333,15 @@ impl Subscriber {
     }
 
     fn next(&mut self, now: Instant) -> Option<Parcel> {
+        if self.is_absent {
+            return None;
+        }
         self.outgoing.take().or_else(|| self.buffer.next(now).map(|batch| self.packed(batch)))
+    }
+
+    /// When there may be something to take, if nothing wakes the one who sends before.
+    fn due(&self) -> Option<Instant> {
+        self.buffer.due().filter(|_| !self.is_absent)
     }
 
     fn packed(&self, batch: Batch) -> Parcel {

@@ -24,6 +24,7 @@ use crate::extensions::ShutdownEvent;
 use crate::failure::{ExitReason, Process};
 use crate::guest_api::Shared;
 use crate::outside::{self, Outside};
+use crate::platform_log::event::Status;
 use crate::state::{Ending, State};
 use crate::telemetry::{self, Connector};
 
@@ -227,6 +228,7 @@ impl Guest {
         if family.is_empty() || allowance.total.is_zero() {
             return;
         }
+        self.tell_of_runtime(why);
         if self.thaw(sandbox) {
             // A signal that comes to a process before it goes on may go to a thread that does not look after signals.
             family.serve_for(listener, TIME_TO_WAKE).await;
@@ -251,6 +253,19 @@ impl Guest {
         }
         let have_ended = |family: &Family| !family.has_extension_besides(&uninterested);
         family.serve_until(listener, begun + allowance.total, have_ended).await;
+    }
+
+    /// Extensions hear how the runtime's part in an invocation ended before they hear of their own end.
+    fn tell_of_runtime(&self, why: Option<Ending>) {
+        let status = match why {
+            Some(Ending::TimedOut) => Status::Timeout,
+            Some(Ending::Crashed(crash)) => Status::Error(crash.error_type().to_owned()),
+            Some(Ending::Failed | Ending::Unwanted) | None => return,
+        };
+        let has_timeline = self.shared.state.lock().has_timeline();
+        if has_timeline {
+            self.shared.output.runtime_done(|| self.shared.state.lock().finish_timeline(status, now()));
+        }
     }
 
     /// Has a guest that stands still go on, so that it can end. Says whether it stood still.

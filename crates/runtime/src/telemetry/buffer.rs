@@ -86,8 +86,8 @@ pub(super) struct Buffer {
     since: Option<Instant>,
     /// Whether a batch is on its way, so that the next waits.
     is_sending: bool,
-    /// Whether what is there shall go as soon as it can.
-    is_flushing: bool,
+    /// Whether all goes as soon as it can.
+    is_hurried: bool,
     /// Since a subscriber was last told.
     dropped: Dropped,
 }
@@ -99,7 +99,7 @@ impl Buffer {
             filling: Batch::default(),
             since: None,
             is_sending: false,
-            is_flushing: false,
+            is_hurried: false,
             dropped: Dropped::default(),
         }
     }
@@ -126,7 +126,7 @@ impl Buffer {
 
     /// What shall be sent by now, if anything.
     pub(super) fn next(&mut self, now: Instant) -> Option<Batch> {
-        let is_due = self.is_flushing || self.is_full() || self.due().is_some_and(|due| due <= now);
+        let is_due = self.is_hurried || self.is_full() || self.due().is_some_and(|due| due <= now);
         (is_due && !self.is_sending && self.filling.items > 0).then(|| self.take())
     }
 
@@ -136,9 +136,9 @@ impl Buffer {
         Some(since + self.buffering.timeout)
     }
 
-    /// Has what is there sent without waiting for more.
-    pub(super) fn flush(&mut self) {
-        self.is_flushing = self.filling.items > 0;
+    /// Has what is there, and what comes, sent without waiting for more; or no longer.
+    pub(super) const fn hurry(&mut self, is_hurried: bool) {
+        self.is_hurried = is_hurried;
     }
 
     /// The batch on its way has arrived, or is given up: then it counts as dropped.
@@ -182,7 +182,6 @@ impl Buffer {
 
     fn take(&mut self) -> Batch {
         self.is_sending = true;
-        self.is_flushing = false;
         self.since = None;
         std::mem::take(&mut self.filling)
     }
@@ -280,19 +279,20 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_waits_for_nothing_but_the_batch_on_its_way() {
+    fn in_a_hurry_nothing_waits_but_for_the_batch_on_its_way() {
         let now = Instant::now();
         let mut buffer = buffer();
-        buffer.flush();
-        assert_eq!(buffer.next(now), None);
         push(&mut buffer, 1, now);
         assert_eq!(buffer.next(now), None);
-        buffer.flush();
+        buffer.hurry(true);
         assert_eq!(items(buffer.next(now)), 1);
-        push(&mut buffer, 1, now);
-        buffer.flush();
-        assert_eq!(buffer.next(now), None);
+        assert!(push(&mut buffer, 1, now).is_empty());
         buffer.sent(None);
         assert_eq!(items(buffer.next(now)), 1);
+        buffer.sent(None);
+        assert_eq!(push(&mut buffer, 1, now).len(), 1);
+        buffer.sent(None);
+        buffer.hurry(false);
+        assert!(push(&mut buffer, 1, now).is_empty());
     }
 }

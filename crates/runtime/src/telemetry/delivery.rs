@@ -83,9 +83,10 @@ enum Error {
     Slow,
 }
 
-/// Delivers what subscribers shall get, for as long as it is polled.
+/// Delivers what subscribers shall get, for as long as it is polled: while the processes of the environment live.
 pub(crate) async fn deliver(telemetry: Arc<Telemetry>, connector: Connector) -> Infallible {
     let mut couriers = JoinSet::new();
+    telemetry.hurry(false);
     loop {
         for index in couriers.len()..telemetry.subscriber_count() {
             let courier =

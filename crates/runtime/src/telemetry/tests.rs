@@ -244,8 +244,15 @@ async fn a_flush_sends_what_would_wait() {
     telemetry.subscribe(&"one".into(), Api::Telemetry, patient).unwrap();
     print(&telemetry, "line\n");
     let begun = Instant::now();
-    telemetry.flush();
-    with_delivery(&telemetry, listener.answer(200)).await;
+    with_delivery(&telemetry, async {
+        // Delivery begins first.
+        tokio::task::yield_now().await;
+        telemetry.flush();
+        listener.answer(200).await;
+        print(&telemetry, "last line\n");
+        assert_eq!(listener.answer(200).await[0]["record"], "last line\n");
+    })
+    .await;
     assert!(begun.elapsed() < Duration::from_secs(1));
 }
 
@@ -279,6 +286,23 @@ async fn what_was_on_its_way_when_delivery_broke_off_is_delivered_later() {
         assert_eq!(listener.answer(200).await, broken);
         print(&telemetry, "more\n");
         assert_eq!(listener.answer(200).await[0]["record"], "more\n");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_reset_telemetry_waits_for_its_subscriber_to_come_back() {
+    let telemetry = telemetry();
+    let (_gone, old_port) = Listener::new().await;
+    telemetry.subscribe(&"one".into(), Api::Telemetry, request(http(old_port))).unwrap();
+    telemetry.close();
+    telemetry.reopen();
+    print(&telemetry, "meanwhile\n");
+    let (listener, port) = Listener::new().await;
+    with_delivery(&telemetry, async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(telemetry.subscribe(&"one".into(), Api::Telemetry, request(http(port))), Ok(true));
+        assert_eq!(listener.answer(200).await[0]["record"], "meanwhile\n");
     })
     .await;
 }
