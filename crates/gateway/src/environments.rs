@@ -37,6 +37,7 @@ const fn state(activity: Activity) -> &'static str {
         Activity::Idle => "idle",
         Activity::Frozen => "frozen",
         Activity::Busy => "busy",
+        Activity::Ending => "ending",
     }
 }
 

@@ -600,7 +600,8 @@ impl State {
             }
             Phase::Ready { .. } if self.is_ready() => Some(Activity::Idle),
             Phase::Ready { .. } | Phase::Running { .. } | Phase::Answered { .. } => Some(Activity::Busy),
-            Phase::Ending { .. } | Phase::Ended { .. } | Phase::Replaced => None,
+            Phase::Ending { .. } => Some(Activity::Ending),
+            Phase::Ended { .. } | Phase::Replaced => None,
         }
     }
 
@@ -693,6 +694,8 @@ mod tests {
         assert!(runtime.state.next(poller, Instant::now).unwrap().is_none());
         assert_eq!(runtime.state.activity(), Some(Activity::Busy), "its extension is at work");
         assert!(runtime.state.end(Ending::Unwanted, Instant::now()));
+        assert_eq!(runtime.state.activity(), Some(Activity::Ending));
+        assert!(runtime.state.ended().is_none());
         assert_eq!(runtime.state.activity(), None);
     }
 

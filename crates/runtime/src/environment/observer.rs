@@ -21,6 +21,8 @@ pub enum Activity {
     Frozen,
     /// It works on an event, or has not asked for the next one.
     Busy,
+    /// Its processes are being ended.
+    Ending,
 }
 
 /// What was seen of an environment.
