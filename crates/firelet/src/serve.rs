@@ -144,6 +144,7 @@ async fn serve(
         Service::new("reconciler", Duration::from_secs(1), |stop| async move { control.run(stop).await }),
     ];
     announce(address, &root, started);
+    firelet_sandbox::release_code();
     services::run(services, stop_signal()?).await
 }
 

@@ -427,6 +427,16 @@ pub(crate) fn landlock_restrict(rules: &OwnedFd) -> io::Result<()> {
     check_long(result)
 }
 
+/// Unmaps the pages between two addresses, which are those of a mapping of this program's code.
+pub(crate) fn forget_code(start: usize, end: usize) -> io::Result<()> {
+    let address = std::ptr::without_provenance_mut::<libc::c_void>(start);
+    // SAFETY: the addresses are those of a private, executable mapping of this program's file, which the kernel has told a
+    // moment ago and which lasts as long as the program. Such pages were never written to (the program is position
+    // independent, and its relocations are elsewhere), so that the kernel reads the same bytes when they are needed.
+    let result = unsafe { libc::madvise(address, end.saturating_sub(start), libc::MADV_DONTNEED) };
+    check(result)
+}
+
 /// Overwrites secrets in a way that the compiler may not leave out.
 pub(crate) fn wipe(bytes: &mut [u8]) {
     for byte in bytes {
