@@ -37,8 +37,9 @@ use crate::sys;
 const SPARES: usize = 4;
 /// How often cgroups are tried again whose last process is still on its way out.
 const CLEANUP_INTERVAL: Duration = Duration::from_millis(10);
-/// How long nothing may have happened before sandboxes are made ahead: who just got one shall have the processor.
-const LULL: Duration = Duration::from_millis(5);
+/// How long nothing may have happened before sandboxes are made ahead: who just got one shall have the processor, and an
+/// interpreter that starts takes it for tens of milliseconds.
+const LULL: Duration = Duration::from_millis(50);
 /// Between what the server waits for and what a burst of launches may take.
 const EVENTS_AT_A_TIME: usize = 64;
 

@@ -56,7 +56,7 @@ const OWN_FILES: &[(&str, &str)] = &[
         "root:x:0:0:root:/root:/sbin/nologin\nsbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n",
     ),
     ("etc/group", "root:x:0:\nsbx_user1051:x:990:\n"),
-    ("etc/hosts", "127.0.0.1 localhost sandbox.localdomain\n::1 localhost\n"),
+    ("etc/hosts", "127.0.0.1 localhost sandbox.localdomain sandbox\n::1 localhost\n"),
     ("etc/hostname", "sandbox.localdomain\n"),
     (
         "etc/nsswitch.conf",
