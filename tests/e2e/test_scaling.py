@@ -120,6 +120,13 @@ def test_the_functions_of_an_account_share_a_burst(make_server):
     assert other.invoke(other.deploy(SLOW)).error is None, "each account has its own burst"
 
 
+def test_an_environment_that_is_started_anew_does_not_count(make_server):
+    world = World(make_server(*OLD).start())
+    name = world.deploy(packages.python("import os\ndef handler(event, context):\n    os._exit(1)\n"))
+    errors = [world.invoke(name).payload["errorType"] for _ in range(5)]
+    assert errors == ["Runtime.ExitError"] * 5
+
+
 def test_events_wait_until_there_is_an_environment(make_server):
     world = World(make_server(*OLD).start())
     name = world.deploy(SLOW)

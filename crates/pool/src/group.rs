@@ -201,8 +201,8 @@ impl Group {
         self.leased(environment.ok()?).ok()
     }
 
-    /// An environment for one invocation: an idle one, or whichever is free first of those in use and a new one. `admit`
-    /// says whether there may be a new one, where it takes that.
+    /// An environment for one invocation: an idle one, or whichever is free first of those in use and a new one, or one that
+    /// is started anew. `admit` says whether there may be a new one, where it takes that.
     ///
     /// # Errors
     ///
@@ -211,7 +211,7 @@ impl Group {
         self: &Arc<Self>,
         admit: impl FnOnce() -> Result<(), E>,
     ) -> Result<Lease, E> {
-        let (waiter, supply) = {
+        let (waiter, supply, is_growth) = {
             let mut members = self.members.lock();
             if let Some(environment) = members.take_idle() {
                 members.leased += 1;
@@ -220,12 +220,13 @@ impl Group {
             }
             let (sender, waiter) = oneshot::channel();
             members.waiting.push_back(sender);
-            (waiter, members.demand().supply(false))
+            (waiter, members.demand().supply(false), members.is_growth())
         };
-        if supply == Supply::Create
-            && let Err(error) = admit().and_then(|()| Ok(self.create()?))
-        {
-            return self.last_chance(waiter, error);
+        if supply == Supply::Create {
+            let admitted = if is_growth { admit() } else { Ok(()) };
+            if let Err(error) = admitted.and_then(|()| Ok(self.create()?)) {
+                return self.last_chance(waiter, error);
+            }
         }
         let leased = waiter.await;
         Ok(self.leased(leased)?)
@@ -541,6 +542,12 @@ impl Members {
             }
         }
         None
+    }
+
+    /// Whether another environment on its way would be a new one: none is left in which nothing runs, or is about to be.
+    fn is_growth(&self) -> bool {
+        let ending = self.finishing.iter().filter(|one| one.environment.is_ending()).count();
+        self.dormant.len() + self.failed + ending <= self.creating
     }
 
     /// Keeps an environment in which nothing runs any more.
