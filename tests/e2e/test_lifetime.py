@@ -3,6 +3,7 @@
 import pytest
 
 from support import packages
+from support.server import run_firelet
 from support.traces import processes_of
 from support.waiting import wait_for
 from support.world import World
@@ -45,6 +46,46 @@ def test_environments_above_the_limit_of_idle_ones_end(make_server, identity):
         world.invoke(name)
     wait_for(lambda: sum(bool(processes_of(name)) for name in names) <= 2, "two environments are left")
     assert processes_of(names[-1]), "those used last are kept"
+
+
+def test_idle_environments_end_when_memory_is_short(make_server, identity):
+    """More is to be kept free than there is, so that memory is always short."""
+    world = World(make_server("--memory-reserve", str(1 << 40)).start())
+    kept = world.deploy(identity)
+    version = world.client.publish_version(FunctionName=kept)["Version"]
+    world.await_active(f"{kept}:{version}")
+    provisioned = {"FunctionName": kept, "Qualifier": version}
+    world.client.put_provisioned_concurrency_config(**provisioned, ProvisionedConcurrentExecutions=1)
+    status = world.client.get_provisioned_concurrency_config
+    wait_for(lambda: status(**provisioned)["Status"] == "READY", "an environment is provisioned")
+    first = world.invoke(f"{kept}:{version}").payload
+    busy = world.deploy(identity)
+    names = [world.deploy(identity) for _ in range(3)]
+    for name in names:
+        world.invoke(name)
+    # As long as it takes to see that what works is left alone.
+    assert world.invoke(busy, {"seconds": 4}).error is None
+    wait_for(lambda: not any(processes_of(name) for name in [*names, busy]), "the idle environments have ended")
+    assert world.invoke(f"{kept}:{version}").payload == first, "what is provisioned stays"
+    assert world.server.log().count("idle execution environments are ended") == 1, "it is told when it begins"
+
+
+@pytest.mark.parametrize("reserve", ["0", "1", "0%"])
+def test_idle_environments_stay_while_there_is_memory(make_server, identity, reserve):
+    world = World(make_server("--memory-reserve", reserve).start())
+    names = [world.deploy(identity) for _ in range(3)]
+    first = [world.invoke(name).payload for name in names]
+    # Three looks at the memory at least.
+    world.invoke(world.deploy(identity), {"seconds": 3.5})
+    assert [world.invoke(name).payload for name in names] == first
+    assert "memory in MB is short" not in world.server.log()
+
+
+@pytest.mark.parametrize("reserve", ["", "-1", "101%", "5 %", "much"])
+def test_a_reserve_that_is_none_ends_the_command(tmp_path, reserve):
+    ended = run_firelet("serve", "--data-dir", tmp_path / "data", f"--memory-reserve={reserve}")
+    assert ended.returncode == 2
+    assert "give it in MB, or as a percentage such as 5%" in ended.stderr, ended.stderr
 
 
 @pytest.mark.parametrize("seconds", [0, 2.2], ids=["short", "long"])

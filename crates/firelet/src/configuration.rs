@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use firelet_control::code_source::{CodeSource, CodeSourceOptions, Credentials};
 use firelet_control::{Quota, Quotas};
+use firelet_pool::MemoryReserve;
 use firelet_runtime::{AllowedHost, Destinations};
 
 /// What `firelet serve` takes.
@@ -50,6 +51,10 @@ pub(crate) struct ServeArguments {
     /// Execution environments kept without work; beyond that those idle longest are ended.
     #[arg(long, value_name = "COUNT", env = "FIRELET_IDLE_ENVIRONMENTS", default_value_t = 256)]
     pub(crate) idle_environments: usize,
+    /// Memory that is kept free, in MB or as a part of all (`5%`): when there is less, or everything stands still for want of it,
+    /// execution environments without work are ended, those idle longest first; 0 turns that off.
+    #[arg(long, value_name = "AMOUNT", env = "FIRELET_MEMORY_RESERVE", default_value = "5%", value_parser = memory_reserve)]
+    pub(crate) memory_reserve: MemoryReserve,
     /// Interpreters of each runtime in use that are started ahead and wait for a function, so that cold starts take
     /// milliseconds; 0 saves their memory.
     #[arg(long, value_name = "COUNT", env = "FIRELET_PREPARED_INTERPRETERS", default_value_t = 2)]
@@ -115,11 +120,24 @@ fn runtime(text: &str) -> Result<(String, PathBuf), String> {
     Ok((runtime.to_owned(), program))
 }
 
+fn memory_reserve(text: &str) -> Result<MemoryReserve, &'static str> {
+    let reserve = match text.strip_suffix('%') {
+        Some(percent) => percent.parse().ok().filter(|percent| *percent <= 100).map(MemoryReserve::Percent),
+        None => text
+            .parse()
+            .ok()
+            .and_then(|megabytes: u64| megabytes.checked_mul(1 << 20))
+            .map(MemoryReserve::Bytes),
+    };
+    reserve.ok_or("give it in MB, or as a percentage such as 5%")
+}
+
 impl ServeArguments {
     pub(crate) fn pool(&self) -> firelet_pool::Options {
         firelet_pool::Options {
             idle_lifetime: Duration::from_secs(self.idle_seconds),
             idle_environments: self.idle_environments,
+            memory_reserve: self.memory_reserve,
             busy_poll: Duration::from_micros(self.busy_poll().into()),
             freeze_after: Duration::from_millis(self.freeze_after),
         }

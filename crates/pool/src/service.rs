@@ -24,6 +24,7 @@ use crate::freezing::Freezing;
 use crate::group::Group;
 use crate::inventory::{self, Inventory, Resident};
 use crate::lease::{LeaseError, Orphan};
+use crate::memory::{MemoryReserve, MemoryWatch};
 use crate::preparation::Preparation;
 use crate::provisioning::{Occasion, Provisioning};
 
@@ -41,6 +42,8 @@ pub struct Options {
     pub idle_lifetime: Duration,
     /// Idle environments on the node; beyond that those idle longest are ended.
     pub idle_environments: usize,
+    /// Memory that is kept free: when the host has less, those idle longest are ended.
+    pub memory_reserve: MemoryReserve,
     /// How long the server's thread stays awake after an invocation began, was answered, or its environment came back;
     /// see the module `busy_poll`. Zero turns that off.
     pub busy_poll: Duration,
@@ -53,6 +56,7 @@ impl Default for Options {
         Self {
             idle_lifetime: Duration::from_secs(300),
             idle_environments: 256,
+            memory_reserve: MemoryReserve::Percent(5),
             busy_poll: Duration::from_micros(150),
             freeze_after: Duration::from_millis(100),
         }
@@ -281,6 +285,7 @@ impl PoolService {
             async move { polling.run().await }
         });
         let mut tick = tokio::time::interval(TICK);
+        let mut memory = MemoryWatch::new(self.options.memory_reserve);
         let mut freeze = tokio::time::interval(self.shared.freezing.period());
         freeze.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut generation = 0;
@@ -323,7 +328,7 @@ impl PoolService {
                 }
                 () = self.shared.freeze_due(&mut freeze) => self.shared.freeze(),
                 _ = tick.tick() => {
-                    self.tend(&mut generation);
+                    self.tend(&mut generation, &mut memory);
                     provisioning.step(Occasion::Tick);
                     preparation.follow();
                 }
@@ -352,8 +357,8 @@ impl PoolService {
         }
     }
 
-    /// Ends what has been idle too long, what is too much, and what the store no longer has.
-    fn tend(&self, generation: &mut u64) {
+    /// Ends what has been idle too long, what is too much or more than there is memory for, and what the store no longer has.
+    fn tend(&self, generation: &mut u64, memory: &mut MemoryWatch) {
         let now = self.store.changes().generation();
         if *generation != now {
             *generation = now;
@@ -377,13 +382,25 @@ impl PoolService {
         // Somebody who looked a group up before it was retired may still lease from it.
         let is_needed = |group: &Arc<Group>| group.expire(cutoff, now).1 || Arc::strong_count(group) > 1;
         self.shared.retired.lock().retain(is_needed);
-        for _ in self.options.idle_environments..idle {
+        idle -= self.end_idle(idle.saturating_sub(self.options.idle_environments), now);
+        // What is in use now and then is left: it would only be made again.
+        if let Some(cutoff) = now.checked_sub(TICK) {
+            self.end_idle(memory.surplus(idle, now), cutoff);
+        }
+    }
+
+    /// Ends `count` environments that have been idle since before `cutoff`, those idle longest first, and says how many there
+    /// were.
+    fn end_idle(&self, count: usize, cutoff: Instant) -> usize {
+        for ended in 0..count {
             let groups = self.shared.groups.read();
             let oldest = groups.values().filter_map(|group| Some((group.idle_since()?, group)));
-            if let Some((_, group)) = oldest.min_by_key(|(since, _)| *since) {
-                group.evict();
+            match oldest.min_by_key(|(since, _)| *since) {
+                Some((since, group)) if since <= cutoff => group.evict(),
+                _ => return ended,
             }
         }
+        count
     }
 
     /// Retires the groups of versions that were deleted or configured anew.

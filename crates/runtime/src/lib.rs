@@ -32,7 +32,7 @@ pub use environment::{
     Activity, Begun, Environment, Function, InitFailed, InitFailure, InitPhase, InitializationType,
     JsonLogging, Observation, Observer, Options, Outcome, Readiness, Running, StartError, Starting, start,
 };
-pub use firelet_sandbox::Stock;
+pub use firelet_sandbox::{HostMemory, MemoryGauge, Stock};
 pub use outside::{AllowedHost, Destinations, Outside};
 pub use prepared::PreparedInterpreters;
 pub use sandboxes::Sandboxes;

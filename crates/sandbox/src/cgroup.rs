@@ -41,7 +41,7 @@ impl Controller {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+pub(crate) enum Version {
     V1,
     V2,
 }
@@ -59,6 +59,13 @@ struct Place {
 pub(crate) struct Cgroups {
     places: Vec<Place>,
     refusals: Vec<String>,
+}
+
+/// The cgroups that may bound the memory of this process and its sandboxes.
+pub(crate) fn memory_directories() -> Vec<(Version, PathBuf)> {
+    let candidates = mounts::candidates().unwrap_or_default();
+    let of_memory = candidates.into_iter().filter(|one| one.controllers.contains(&Controller::Memory));
+    of_memory.map(|one| (one.version, one.directory)).collect()
 }
 
 /// The limits of one sandbox.
