@@ -37,7 +37,7 @@ use crate::sys;
 const SPARES: usize = 4;
 /// How often cgroups are tried again whose last process is still on its way out.
 const CLEANUP_INTERVAL: Duration = Duration::from_millis(10);
-/// How long nothing may have happened before sandboxes are made ahead: who just got one shall have the processor, and an
+/// How long no program may have been asked for before sandboxes are made ahead: who just got one shall have the processor, and an
 /// interpreter that starts takes it for tens of milliseconds.
 const LULL: Duration = Duration::from_millis(50);
 /// Between what the server waits for and what a burst of launches may take.
@@ -93,7 +93,7 @@ struct Helper {
     /// Programs on their way that somebody waits for.
     pending: usize,
     next_number: u64,
-    /// When anything happened last but that somebody asked what there is.
+    /// When a program was asked for last.
     quiet_since: Instant,
     ended: Vec<(u32, Group)>,
     buffer: Vec<u8>,
@@ -148,11 +148,7 @@ impl Helper {
 
     /// False when the server is gone.
     fn on_event(&mut self, token: u64) -> bool {
-        let source = self.sources.get(&token).copied();
-        if !matches!(source, Some(Source::Control)) {
-            self.quiet_since = Instant::now();
-        }
-        match source {
+        match self.sources.get(&token).copied() {
             Some(Source::Control) => return self.on_control(),
             Some(Source::First(number)) => self.on_end(number),
             Some(Source::Duty(number)) => self.on_duty(number),
@@ -170,7 +166,7 @@ impl Helper {
     /// Waits only as long as there is nothing to do in idle time.
     fn wait(&self) -> Vec<u64> {
         let timeout = if self.lacks_sandboxes() {
-            Some(LULL)
+            Some(LULL.saturating_sub(self.quiet_since.elapsed()))
         } else if self.ended.is_empty() {
             None
         } else {
@@ -365,9 +361,6 @@ impl Helper {
     fn on_request(&mut self, message: &mut [u8], descriptors: Vec<OwnedFd>) {
         let request = protocol::decode_request(message);
         sys::wipe(message);
-        if !matches!(request, Some(Request::Stock)) {
-            self.quiet_since = Instant::now();
-        }
         match (request, <[OwnedFd; 1]>::try_from(descriptors)) {
             (Some(Request::Launch(launch)), Ok([channel])) => self.launch(launch, channel),
             (Some(Request::Prepare(templates)), _) => {
@@ -413,6 +406,7 @@ impl Helper {
 
     fn launch(&mut self, launch: Launch, channel: OwnedFd) {
         self.spares_fail = false;
+        self.quiet_since = Instant::now();
         self.follow_network(launch.network);
         match self.find(launch, &channel) {
             Ok(number) => self.give_channel(number, channel),
@@ -538,6 +532,7 @@ impl Helper {
     }
 
     fn on_channel_request(&mut self, number: u64, request: Option<ChannelRequest>) -> Result<(), Failure> {
+        self.quiet_since = Instant::now();
         match request.ok_or_else(unreadable)? {
             ChannelRequest::Start(program) => self.start(number, &program),
             ChannelRequest::Socket => {

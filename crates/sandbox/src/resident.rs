@@ -7,7 +7,8 @@ use crate::sys;
 /// Gives back the pages of this program's code, to be called once it has started: most of what a start runs never runs
 /// again, and what does is mapped again from the file where it is. Does nothing where it cannot.
 pub fn release_code() {
-    let (Ok(program), Ok(maps)) = (fs::read_link("/proc/self/exe"), fs::read_to_string("/proc/self/maps")) else {
+    let (Ok(program), Ok(maps)) = (fs::read_link("/proc/self/exe"), fs::read_to_string("/proc/self/maps"))
+    else {
         return;
     };
     for (start, end) in maps.lines().filter_map(|line| code(line, &program.to_string_lossy())) {
