@@ -91,7 +91,8 @@ def test_interpreters_that_wait_and_the_helper_are_told(world):
         lambda: [one for one in world.server.inventory()["prepared"] if one["waiting"] == 2], "two wait"
     )
     (told,) = (one for one in prepared if one["runtime"] == "python3.11")
-    assert 1 << 20 < told.pop("memoryBytes") < 1 << 30
+    # Those that were forked share most of theirs.
+    assert 1 << 16 < told.pop("memoryBytes") < 1 << 30
     assert told == {"runtime": "python3.11", "wanted": 2, "waiting": 2}
     helper = world.server.inventory()["helper"]["processId"]
     assert str(helper) in children_of(world.server.process.pid)

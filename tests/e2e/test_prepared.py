@@ -340,5 +340,5 @@ def test_logging_works_although_it_is_imported_anew(world):
     name = world.deploy(packages.package(files | {"base64.py": ""}))
     await_stock(world, PYTHON)
     answer = world.invoke(name, tail=True)
-    assert (answer.error, was_prepared(name)) == (None, True)
+    assert (answer.error, was_prepared(name)) == (None, True), answer
     assert re.search(r"\[WARNING\]\t.*\ttold", answer.log), answer.log

@@ -68,15 +68,17 @@ def reopen_streams():
 
 
 def hide_all_but(modules, folders):
-    """Has what was imported beyond `modules` be looked for again if `folders` have a module of the same name."""
+    """Has what was imported beyond `modules` be looked for again if `folders` have a module of the same name; says whether."""
     imported = set(sys.modules) - modules
     if not imported & modules_in(folders):
-        return
+        return False
     for name in imported:
         del sys.modules[name]
         package, _, module = name.rpartition(".")
-        if package in sys.modules:
+        # Those that go go whole: somebody may still use them.
+        if package in modules:
             delattr(sys.modules[package], module)
+    return True
 
 
 def modules_in(folders):

@@ -351,7 +351,8 @@ def await_function(runtime_root):
     if is_forking:
         zygote.serve()
     assignment.wait()
-    assignment.hide_all_but(modules, folders)
+    if assignment.hide_all_but(modules, folders):
+        sys.meta_path[0].preloaded = None
 
 
 def main(runtime_root):
