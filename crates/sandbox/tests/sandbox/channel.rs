@@ -198,12 +198,13 @@ fn template(count: usize) -> Template {
     Template { name: "waiter".into(), program: program(WAITER), zygote: None, mounts: Vec::new(), count }
 }
 
-/// Launches until the template's program is what answers.
+/// Launches once the template's program waits.
 fn from_template(world: &World, spec: &firelet_sandbox::Spec) -> super::world::Outcome {
     wait_for("a program that waits", || {
-        let outcome = finish(world.launcher.launch(spec).unwrap());
-        (outcome.output != "not prepared\n").then_some(outcome)
-    })
+        let stock = world.launcher.stock().unwrap();
+        stock.iter().any(|stock| stock.waiting > 0).then_some(())
+    });
+    finish(world.launcher.launch(spec).unwrap())
 }
 
 fn a_program_that_waits_is_told_its_environment() {
