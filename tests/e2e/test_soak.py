@@ -204,6 +204,8 @@ def test_nothing_is_wrong_and_nothing_is_left(soaked):
     first.create()
     for _ in range(20):
         first.call()
+    # Interpreters of a runtime are started ahead while a function has it, and then stay.
+    wait_for(lambda: soaked.inventory()["prepared"], "interpreters are started ahead")
     first.delete()
     wait_for(lambda: at_rest(soaked), "only what is made ahead is left")
     (helper,) = children_of(server)
