@@ -179,36 +179,49 @@ fn watch(plan: &Plan<'_>, children: &OwnedFd, guest: i32) -> ! {
     let mut of_interest = vec![guest];
     let mut memory: Option<MemoryWatch<'_>> = None;
     loop {
-        reap(plan, &mut of_interest);
-        let (has_order, is_look_due) = wait_for_news(plan, children, memory.as_ref());
-        match has_order.then(|| read_order(plan)) {
-            Some(Order::Limit(limit)) => {
-                memory = plan.memory.map(|files| MemoryWatch::new(files, limit));
-                look_at_memory(plan, memory.as_mut());
-            }
-            Some(Order::Report(process)) => {
-                // It may be gone, and nobody knows any more how it ended.
-                if exists(process) {
-                    of_interest.push(process);
-                } else {
-                    tell_end(plan, process, End::Signaled(libc::SIGKILL));
+        let others = reap(plan, &mut of_interest);
+        while let Some(order) = pending_order(plan) {
+            match order {
+                Order::Limit(limit) => {
+                    memory = plan.memory.map(|files| MemoryWatch::new(files, limit));
+                    look_at_memory(plan, memory.as_mut());
                 }
+                Order::Report(process) => begin_to_report(plan, process, &others, &mut of_interest),
             }
-            None if is_look_due => look_at_memory(plan, memory.as_mut()),
-            None => {}
+        }
+        if wait_for_news(plan, children, memory.as_ref()) {
+            look_at_memory(plan, memory.as_mut());
         }
     }
 }
 
-/// Takes every child that has ended, and tells of those that are of interest.
-fn reap(plan: &Plan<'_>, of_interest: &mut Vec<i32>) {
+/// A program runs only after its end was said to be of interest: if it has ended already, it is among the `others` that
+/// were taken just now.
+fn begin_to_report(plan: &Plan<'_>, process: i32, others: &[(i32, End)], of_interest: &mut Vec<i32>) {
+    if let Some((_, end)) = others.iter().find(|(other, _)| *other == process) {
+        tell_end(plan, process, *end);
+    } else if exists(process) {
+        of_interest.push(process);
+    } else {
+        // It never became a program, and nobody knows any more how it ended.
+        tell_end(plan, process, End::Signaled(libc::SIGKILL));
+    }
+}
+
+/// Takes every child that has ended, and tells of those that are of interest; answers the others.
+fn reap(plan: &Plan<'_>, of_interest: &mut Vec<i32>) -> Vec<(i32, End)> {
+    let mut others = Vec::new();
     while let Ok(Some((process, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         let process = process.as_raw_nonzero().get();
-        if let Some(place) = of_interest.iter().position(|candidate| *candidate == process) {
-            of_interest.swap_remove(place);
-            tell_end(plan, process, end_of(status));
+        match of_interest.iter().position(|candidate| *candidate == process) {
+            Some(place) => {
+                of_interest.swap_remove(place);
+                tell_end(plan, process, end_of(status));
+            }
+            None => others.push((process, end_of(status))),
         }
     }
+    others
 }
 
 fn end_of(status: WaitStatus) -> End {
@@ -230,8 +243,8 @@ fn tell_end(plan: &Plan<'_>, process: i32, end: End) {
     let _ = protocol::send(plan.duty, &Duty::Ended { process, end }.encode(), &[]);
 }
 
-/// Blocks until there is something to do: an order of the helper, a look at memory.
-fn wait_for_news(plan: &Plan<'_>, children: &OwnedFd, memory: Option<&MemoryWatch<'_>>) -> (bool, bool) {
+/// Blocks until a child has ended, there is an order of the helper, or memory is worth a look; answers whether that is so.
+fn wait_for_news(plan: &Plan<'_>, children: &OwnedFd, memory: Option<&MemoryWatch<'_>>) -> bool {
     let mut descriptors =
         vec![PollFd::new(children, PollFlags::IN), PollFd::from_borrowed_fd(plan.duty, PollFlags::IN)];
     if let Some((files, signal)) = memory.and_then(|memory| Some((memory.files, memory.signal.as_ref()?))) {
@@ -243,16 +256,19 @@ fn wait_for_news(plan: &Plan<'_>, children: &OwnedFd, memory: Option<&MemoryWatc
     let is_ready = |place: usize| descriptors.get(place).is_some_and(|polled| !polled.revents().is_empty());
     let mut discarded = [0; 1024];
     let _ = rustix::io::read(children, &mut discarded);
-    (is_ready(1), is_over || is_ready(2))
+    is_over || is_ready(2)
 }
 
-/// Ends when the helper is gone, or has the sandbox end.
-fn read_order(plan: &Plan<'_>) -> Order {
+/// The next order, if there is one. Ends when the helper is gone, or has the sandbox end.
+fn pending_order(plan: &Plan<'_>) -> Option<Order> {
     let mut message = [0; 16];
-    let received = protocol::receive(plan.duty, &mut message, RecvFlags::empty()).ok().flatten();
-    match received.and_then(|(length, _)| Order::decode(&message[..length])) {
-        Some(order) => order,
-        None => sys::exit(0),
+    match protocol::receive(plan.duty, &mut message, RecvFlags::DONTWAIT) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Ok(Some((length, _))) => match Order::decode(&message[..length]) {
+            Some(order) => Some(order),
+            None => sys::exit(1),
+        },
+        Ok(None) | Err(_) => sys::exit(0),
     }
 }
 
