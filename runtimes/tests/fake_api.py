@@ -32,6 +32,9 @@ class FakeRuntimeApi:
         # The chunks of bodies that come in pieces, as they come.
         self.chunks = queue.Queue()
         self.next_asked = threading.Semaphore(0)
+        # What becomes of those who ask to be restored: True for an answer, False for the end of the connection.
+        self.restores = queue.Queue()
+        self.restore_asked = threading.Semaphore(0)
         self._invocations = queue.Queue()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:{}".format(self._listener.getsockname()[1])
@@ -44,6 +47,7 @@ class FakeRuntimeApi:
 
     def close(self):
         self._invocations.put(None)
+        self.restores.put(False)
         self._listener.close()
 
     def _serve(self):
@@ -85,6 +89,12 @@ class FakeRuntimeApi:
                 self.posts.put(post)
                 if is_answered:
                     continue
+            if path.endswith("/restore/next"):
+                self.restore_asked.release()
+                if not self.restores.get():
+                    return
+                self._answer(connection, 200, "OK", {}, b"")
+                continue
             self.next_asked.release()
             invocation = self._invocations.get()
             if invocation is None:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import unittest
 
-from guest import ARN, PYTHON, REQUEST_ID, RUNTIMES, Guest
+from guest import ARN, PYTHON, REQUEST_ID, RUNTIMES, TIMEOUT, Guest
 
 ECHO = "def handler(event, context):\n    return event\n"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
@@ -121,6 +121,91 @@ class InitErrors(unittest.TestCase):
         with guest("print('bye', end='')\nimport sys\nsys.exit(3)") as function:
             self.assertEqual((function.exit_status(), function.output()), (3, "bye"))
             self.assertTrue(function.api.posts.empty())
+
+
+HOOKS = """
+import snapshot_restore_py
+calls = []
+@snapshot_restore_py.register_before_snapshot
+def one(): calls.append("before one")
+snapshot_restore_py.register_before_snapshot(lambda *a, **k: calls.append(["before two", a, k]), 1, x=2)
+@snapshot_restore_py.register_after_restore
+def three(): calls.append("after one")
+snapshot_restore_py.register_after_restore(calls.append, "after two")
+def handler(event, context):
+    return [calls, context.log_stream_name]
+"""
+SNAP_START = {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}
+
+
+class Snapshots(unittest.TestCase):
+    def test_hooks_run_around_the_wait_to_be_restored(self):
+        with guest("print('loaded')\n" + HOOKS, env=SNAP_START) as function:
+            self.assertTrue(function.api.restore_asked.acquire(timeout=TIMEOUT))
+            self.assertFalse(function.api.next_asked.acquire(blocking=False))
+            function.api.restores.put(True)
+            calls, _ = function.result()
+            self.assertEqual(calls, [["before two", [1], {"x": 2}], "before one", "after one", "after two"])
+            self.assertEqual(function.api.connections, 1)
+
+    def test_without_hooks_and_without_snapshots(self):
+        with guest(ECHO, env=SNAP_START) as function:
+            function.api.restores.put(True)
+            self.assertEqual(function.result(1), 1)
+        for initialization in ("on-demand", "provisioned-concurrency"):
+            with guest(HOOKS, env={"AWS_LAMBDA_INITIALIZATION_TYPE": initialization}) as function:
+                self.assertEqual(function.result()[0], [])
+
+    def test_a_process_that_goes_on_elsewhere_connects_anew_and_draws_other_numbers(self):
+        source = (
+            "import random, snapshot_restore_py, ssl\nrandom.seed(1)\nresumed = []\n"
+            "snapshot_restore_py.register_after_restore(lambda: resumed.append(random.random()))\n"
+            "def handler(e, c):\n    return resumed\n"
+        )
+        with guest(source, env=SNAP_START) as function:
+            function.api.restores.put(False)
+            function.api.restores.put(True)
+            (number,) = function.result()
+            self.assertNotEqual(number, 0.13436424411240122)
+            self.assertEqual(function.api.connections, 2)
+
+    def check_failure(self, hook, path, error_type, status, raised="raise ValueError('no')"):
+        source = "import snapshot_restore_py\ndef f():\n    {}\nsnapshot_restore_py.{}(f)\n{}".format(raised, hook, ECHO)
+        with guest(source, env=SNAP_START) as function:
+            function.api.restores.put(True)
+            post = function.post()
+            self.assertEqual(post.path, "/2018-06-01/runtime/" + path)
+            self.assertEqual(post.headers["lambda-runtime-function-error-type"], error_type)
+            self.assertEqual(function.exit_status(), status)
+            self.assertNotIn("LAMBDA_WARNING", function.output())
+            return json.loads(post.body), function.output()
+
+    def test_a_hook_that_lost_a_connection_has_failed(self):
+        self.check_failure(
+            "register_before_snapshot", "init/error", "Runtime.BeforeSnapshotError", 64, "raise ConnectionResetError('gone')"
+        )
+
+    def test_a_hook_before_the_snapshot_fails(self):
+        payload, output = self.check_failure("register_before_snapshot", "init/error", "Runtime.BeforeSnapshotError", 64)
+        self.assertEqual(list(payload), ["errorMessage", "errorType", "requestId", "stackTrace"])
+        self.assertEqual((payload["errorMessage"], payload["errorType"], payload["requestId"]), ("no", "ValueError", ""))
+        self.assertRegex(payload["stackTrace"][-1], r'^  File ".*/app.py", line 3, in f\n    raise ValueError\(\'no\'\)\n$')
+        self.assertRegex(output, r"^\[ERROR\] ValueError: no\nTraceback")
+
+    def test_a_hook_after_the_restore_fails(self):
+        self.check_failure("register_after_restore", "restore/error", "Runtime.AfterRestoreError", 65)
+
+    def test_a_hook_that_exits_has_failed(self):
+        payload, _ = self.check_failure(
+            "register_after_restore", "restore/error", "Runtime.AfterRestoreError", 65, "import sys; sys.exit(3)"
+        )
+        self.assertEqual((payload["errorType"], payload["errorMessage"]), ("SystemExit", "3"))
+
+    def test_a_copy_in_the_function_comes_first(self):
+        files = {"app.py": HOOKS, "snapshot_restore_py.py": (RUNTIMES / "python" / "snapshot_restore_py.py").read_text()}
+        with Guest(PYTHON, "app.handler", files, env=SNAP_START) as function:
+            function.api.restores.put(True)
+            self.assertEqual(len(function.result()[0]), 4)
 
 
 class InvocationErrors(unittest.TestCase):

@@ -36,6 +36,12 @@ pub(crate) fn accepted() -> Answer {
     json(StatusCode::ACCEPTED, Bytes::from_static(b"{\"status\":\"OK\"}\n"))
 }
 
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
 pub(crate) fn not_found() -> Answer {
     text(StatusCode::NOT_FOUND, Bytes::from_static(b"404 page not found\n"))
 }

@@ -44,7 +44,9 @@ const PYTHON: &[Embedded] = embedded!(
     "firelet_runtime/identity.py",
     "firelet_runtime/logs.py",
     "firelet_runtime/marshal.py",
+    "firelet_runtime/snapshot.py",
     "firelet_runtime/zygote.py",
+    "snapshot_restore_py.py",
 );
 
 const NODE: &[Embedded] = embedded!(

@@ -7,6 +7,7 @@ mod launch;
 mod log;
 mod observer;
 mod plan;
+mod restore;
 mod shutdown;
 
 use std::collections::BTreeMap;
@@ -27,15 +28,16 @@ use tokio::time::Sleep;
 
 use self::guest::{Cage, Order};
 pub use self::init::{InitFailed, InitFailure, InitPhase, Starting};
-pub use self::launch::{StartError, start};
+pub use self::launch::{StartError, restore, start, start_for_snapshot};
 use self::log::{Finished, Log};
 pub use self::observer::{Activity, Observation, Observer};
+pub use self::restore::{Capturing, RestoreFailed, RestoreFailure, Restoring};
 use crate::bootstrap::Bootstraps;
 use crate::catalogue::Interpreter;
 use crate::extensions::Kinds;
 use crate::failure::Failure;
 use crate::outside::Outside;
-use crate::platform_log::event::{Status, Tracing};
+use crate::platform_log::event::{Restore, Status, Tracing};
 use crate::prepared::PreparedInterpreters;
 use crate::sandboxes::Sandboxes;
 pub use crate::state::Readiness;
@@ -106,6 +108,8 @@ pub enum InitializationType {
     OnDemand,
     /// It is kept for invocations to come.
     ProvisionedConcurrency,
+    /// Its state is kept for other environments to start from, or it starts from such a state itself.
+    SnapStart,
 }
 
 impl InitializationType {
@@ -115,6 +119,7 @@ impl InitializationType {
         match self {
             Self::OnDemand => "on-demand",
             Self::ProvisionedConcurrency => "provisioned-concurrency",
+            Self::SnapStart => "snap-start",
         }
     }
 }
@@ -175,6 +180,8 @@ pub struct Environment {
 struct Ledger {
     /// How long Init took, until the first invocation reports it.
     init: Option<Duration>,
+    /// How long the Restore phase took, likewise.
+    restore: Option<Restore>,
     /// How much of the next invocation's time an Init phase inside it took.
     spent: Duration,
     /// The invocation that was answered last, until the log tells of its end. Unless its caller waits for the log,
@@ -271,9 +278,12 @@ impl Environment {
     }
 
     /// Starts the runtime anew, and extensions, as part of an invocation: in the same sandbox, of which `/tmp` is left. None
-    /// unless all processes of the environment have ended.
+    /// unless all processes of the environment have ended, and where there is a snapshot to start another one from.
     #[must_use]
     pub fn revive(self: &Arc<Self>) -> Option<Starting> {
+        if self.initialization == InitializationType::SnapStart {
+            return None;
+        }
         let (end_sender, end) = oneshot::channel();
         if !self.state.lock().begin(end_sender) {
             return None;
@@ -302,11 +312,19 @@ impl Environment {
         let environment = Arc::clone(self);
         let callback = move |news: News| {
             environment.report(Some(news));
-            callback(news.readiness());
+            callback(environment.readiness(news));
         };
         let due = self.state.lock().when_ready(Box::new(callback));
         if let Some(due) = due {
             due.call();
+        }
+    }
+
+    /// One that started from a snapshot is not started anew.
+    fn readiness(&self, news: News) -> Readiness {
+        match news.readiness() {
+            Readiness::Dormant if self.initialization == InitializationType::SnapStart => Readiness::Ended,
+            readiness => readiness,
         }
     }
 
@@ -449,8 +467,8 @@ impl Running {
         let finished = Finished::new(self.request, self.started, duration, status);
         {
             let mut ledger = environment.ledger.lock();
-            let init = ledger.init.take();
-            ledger.finished = Some(Finished { init, tracing, ..finished });
+            let (init, restore) = (ledger.init.take(), ledger.restore.take());
+            ledger.finished = Some(Finished { init, restore, tracing, ..finished });
         }
         let log_tail = if self.wants_log_tail { environment.report(None) } else { None };
         match result {

@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::answer::{Answer, not_found, text};
+use crate::credentials_api::{self, Credentials};
 use crate::extensions_api::{self, Registrant};
 use crate::output::Output;
 use crate::state::State;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<Ids>,
     /// Where what happens is told.
     pub(crate) output: Arc<Output>,
+    /// What a function is given that starts from a snapshot.
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// The open connections of one guest.
@@ -144,6 +147,9 @@ async fn answer(shared: &Arc<Shared>, kept: &Kept, request: Request<Incoming>) -
     }
     if let Some(api) = telemetry_api::at(path) {
         return telemetry_api::answer(shared, api, &parts, body).await;
+    }
+    if path == credentials_api::PATH {
+        return credentials_api::answer(shared.credentials.as_ref(), &parts);
     }
     if path == "/ping" { text(StatusCode::OK, Bytes::from_static(b"pong")) } else { not_found() }
 }

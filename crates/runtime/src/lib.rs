@@ -8,6 +8,7 @@ mod answer;
 mod application_log;
 pub mod bootstrap;
 pub mod catalogue;
+mod credentials_api;
 pub mod environment;
 mod extensions;
 mod extensions_api;
@@ -19,6 +20,7 @@ mod platform_log;
 mod prepared;
 mod runtime_api;
 mod sandboxes;
+mod snapshot;
 mod state;
 mod stream;
 mod telemetry;
@@ -29,12 +31,14 @@ mod variables;
 pub use bootstrap::Bootstraps;
 pub use catalogue::{Catalogue, Interpreter};
 pub use environment::{
-    Activity, Begun, Environment, Function, InitFailed, InitFailure, InitPhase, InitializationType,
-    JsonLogging, Observation, Observer, Options, Outcome, Readiness, Running, StartError, Starting, start,
+    Activity, Begun, Capturing, Environment, Function, InitFailed, InitFailure, InitPhase,
+    InitializationType, JsonLogging, Observation, Observer, Options, Outcome, Readiness, RestoreFailed,
+    RestoreFailure, Restoring, Running, StartError, Starting, restore, start, start_for_snapshot,
 };
 pub use firelet_sandbox::{HostMemory, MemoryGauge, Stock};
 pub use outside::{AllowedHost, Destinations, Outside};
 pub use prepared::PreparedInterpreters;
 pub use sandboxes::Sandboxes;
+pub use snapshot::Snapshot;
 pub use state::{Invocation, Undelivered};
 pub use stream::AnswerStream;

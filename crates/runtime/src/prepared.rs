@@ -113,14 +113,15 @@ fn is_same_at_start(before: &[(String, String)], now: &[(String, String)]) -> bo
 mod tests {
     use super::*;
     use crate::environment::tests::function;
-    use crate::variables::variables;
+    use crate::variables::{Place, variables};
 
     #[track_caller]
     fn check(runtime: &str, user: &[(&str, &str)], will_do: bool) {
         let mut function = function(runtime);
         function.variables.extend(user.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let waiting = variables::of_runtime(&function.interpreter);
-        let wanted = variables(&function, "stream", "127.0.0.1:9001");
+        let place = Place { log_stream: "stream", runtime_api: "127.0.0.1:9001", token: None };
+        let wanted = variables(&function, &place);
         assert_eq!(is_same_at_start(&waiting, &wanted), will_do, "{runtime} {user:?}");
     }
 

@@ -22,11 +22,11 @@ use hyper::body::{Body, Incoming};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::answer::{Answer, accepted, error, json, not_found, pass_over, too_large, truncated};
+use crate::answer::{Answer, accepted, empty, error, json, not_found, pass_over, too_large, truncated};
 use crate::failure::{Failure, recorded_error_type};
 use crate::guest_api::{Kept, Shared};
 use crate::platform_log::event::Status;
-use crate::state::{Completion, Invocation, Refusal, State};
+use crate::state::{Completion, Invocation, RESTORE_ERROR, Refusal, Report, State};
 use crate::stream::{Over, Writer};
 
 /// What the paths of this API begin with.
@@ -65,6 +65,10 @@ pub(crate) async fn answer(
             next_after(answer, shared, &parts.headers).await
         }
         (&Method::POST, ["init", "error"]) => fail_init(state, &parts.headers, body).await,
+        (&Method::GET, ["restore", "next"]) if state.lock().has_snapshots() => restore_next(state).await,
+        (&Method::POST, ["restore", "error"]) if state.lock().has_snapshots() => {
+            fail_restore(state, &parts.headers, body).await
+        }
         _ => not_found(),
     }
 }
@@ -102,6 +106,20 @@ async fn next(shared: &Shared) -> Answer {
     }
 }
 
+/// Answered where the runtime has been restored, with nothing: AWS's open emulator (`lambda/rapi/handler/restorenext.go`).
+async fn restore_next(state: &Mutex<State>) -> Answer {
+    let (poller, restored) = oneshot::channel();
+    let accepted = state.lock().restore_next(poller, Instant::now());
+    if let Err(refusal) = accepted {
+        return refused(&refusal);
+    }
+    match restored.await {
+        Ok(()) => empty(StatusCode::OK),
+        // The environment is gone, and its process with it.
+        Err(_) => refused(&Refusal::Transition { from: "RestoreReady", to: "Ready" }),
+    }
+}
+
 fn event(invocation: Invocation) -> Answer {
     let mut response = json(StatusCode::OK, invocation.payload);
     let headers = response.headers_mut();
@@ -134,7 +152,7 @@ async fn respond(
     mut body: Incoming,
 ) -> Answer {
     const TO: &str = "InvocationResponse";
-    let reading = match Reading::begin(state, Some(id), TO) {
+    let reading = match Reading::begin(state, Report::Outcome(id), TO) {
         Ok(reading) => reading,
         Err(refusal) => return refused(&refusal),
     };
@@ -204,7 +222,7 @@ fn reported_error(trailers: &HeaderMap) -> Option<Completion> {
 
 async fn fail(state: &Arc<Mutex<State>>, id: &str, headers: &HeaderMap, mut body: Incoming) -> Answer {
     const TO: &str = "InvocationErrorResponse";
-    let reading = match Reading::begin(state, Some(id), TO) {
+    let reading = match Reading::begin(state, Report::Outcome(id), TO) {
         Ok(reading) => reading,
         Err(refusal) => return refused(&refusal),
     };
@@ -250,19 +268,40 @@ fn complete(
     }
 }
 
-async fn fail_init(state: &Arc<Mutex<State>>, headers: &HeaderMap, mut body: Incoming) -> Answer {
-    let reading = match Reading::begin(state, None, "InitError") {
-        Ok(reading) => reading,
-        Err(refusal) => return refused(&refusal),
-    };
-    let payload = match reading.read(&mut body).await {
-        Ok((payload, _)) => payload,
-        Err(BodyError::TooLarge(_, limit)) => return too_large(limit),
-        Err(BodyError::BrokeOff(_) | BodyError::Truncated) => return truncated(),
+async fn fail_init(state: &Arc<Mutex<State>>, headers: &HeaderMap, body: Incoming) -> Answer {
+    let payload = match read_error(state, Report::InitError, "InitError", body).await {
+        Ok(payload) => payload,
+        Err(answer) => return answer,
     };
     match state.lock().fail_init(error_type(headers), payload, Instant::now) {
         Ok(()) => accepted(),
         Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn fail_restore(state: &Arc<Mutex<State>>, headers: &HeaderMap, body: Incoming) -> Answer {
+    let payload = match read_error(state, Report::RestoreError, RESTORE_ERROR, body).await {
+        Ok(payload) => payload,
+        Err(answer) => return answer,
+    };
+    match state.lock().fail_restore(error_type(headers), payload, Instant::now) {
+        Ok(()) => accepted(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// The description of an error that belongs to no invocation, or the answer where there is none.
+async fn read_error(
+    state: &Arc<Mutex<State>>,
+    report: Report<'_>,
+    to: &'static str,
+    mut body: Incoming,
+) -> Result<Bytes, Answer> {
+    let reading = Reading::begin(state, report, to).map_err(|refusal| refused(&refusal))?;
+    match reading.read(&mut body).await {
+        Ok((payload, _)) => Ok(payload),
+        Err(BodyError::TooLarge(_, limit)) => Err(too_large(limit)),
+        Err(BodyError::BrokeOff(_) | BodyError::Truncated) => Err(truncated()),
     }
 }
 
@@ -297,8 +336,8 @@ impl From<Over> for BodyError {
 struct Reading(Arc<Mutex<State>>);
 
 impl Reading {
-    fn begin(state: &Arc<Mutex<State>>, request_id: Option<&str>, to: &'static str) -> Result<Self, Refusal> {
-        state.lock().begin_reading(request_id, to)?;
+    fn begin(state: &Arc<Mutex<State>>, report: Report<'_>, to: &'static str) -> Result<Self, Refusal> {
+        state.lock().begin_reading(report, to)?;
         Ok(Self(Arc::clone(state)))
     }
 

@@ -6,7 +6,7 @@
 //! The names of the states follow AWS's open Runtime Interface Emulator.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use firelet_types::{ExtensionId, RequestId, TenantId, Timestamp};
@@ -58,13 +58,26 @@ pub(crate) enum Completion {
     Crashed(Crash),
 }
 
-/// How the Init phase ended.
+/// What comes before a runtime's first event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// Init.
+    Init,
+    /// Init as far as its state can be kept.
+    Snapshot,
+    /// What comes after that; and before that Init, where its state could not be kept.
+    Restore,
+}
+
+/// How the Init phase ended, or the Restore phase.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum InitEnd {
-    /// The runtime and all extensions asked for their first event.
+    /// The runtime and all extensions asked for their first event, or the runtime for its restoring.
     Ready,
     /// The runtime reported an error.
     Error { error_type: String, payload: Bytes },
+    /// It reported one after it was restored.
+    RestoreError { error_type: String, payload: Bytes },
     /// The environment ended.
     Crashed(Crash),
     /// A program could not be started.
@@ -76,6 +89,20 @@ pub(crate) enum InitEnd {
 #[error("the execution environment did not take the invocation")]
 pub struct Undelivered;
 
+/// What a runtime reports with a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Report<'a> {
+    /// What came of the invocation of this id.
+    Outcome(&'a str),
+    /// That it cannot start.
+    InitError,
+    /// That it cannot go on from its snapshot.
+    RestoreError,
+}
+
+/// The state that a runtime is in which cannot go on from its snapshot.
+pub(crate) const RESTORE_ERROR: &str = "RuntimeRestoreErrorState";
+
 /// Why the Runtime API refuses a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -85,8 +112,17 @@ pub(crate) enum Refusal {
     Transition { from: &'static str, to: &'static str },
 }
 
-/// A runtime's pending `GET /next`.
+/// A runtime's pending `GET /invocation/next`.
 pub(crate) type Poller = oneshot::Sender<Invocation>;
+
+/// A runtime's pending `GET /restore/next`.
+pub(crate) type RestorePoller = oneshot::Sender<()>;
+
+/// What a runtime asked for that gets no answer any more.
+enum Parked {
+    Event(#[expect(dead_code, reason = "answers the runtime when it is dropped")] Poller),
+    Restore(#[expect(dead_code, reason = "answers the runtime when it is dropped")] RestorePoller),
+}
 
 /// What an owner learns of a runtime that was busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +187,10 @@ impl Due {
 enum Phase {
     /// The runtime has not asked for an event yet.
     Init { end: oneshot::Sender<InitEnd> },
+    /// It waits to be restored, which happens elsewhere; extensions may still be at work.
+    RestoreReady { poller: RestorePoller, end: Option<oneshot::Sender<InitEnd>> },
+    /// It was restored, and has not asked for an event yet.
+    Restoring { end: oneshot::Sender<InitEnd> },
     /// The runtime waits for an event; extensions may still be at work.
     Ready { poller: Poller, waiting: Waiting, extensions_since: Option<Instant> },
     /// The function works on an event.
@@ -158,7 +198,7 @@ enum Phase {
     /// The runtime answered and has not asked for the next event.
     Answered { ready: Option<ReadyCallback> },
     /// Processes are being ended. What the runtime says no longer counts; its poll stays unanswered.
-    Ending { why: Ending, at: Instant, ready: Option<ReadyCallback>, _poller: Option<Poller> },
+    Ending { why: Ending, at: Instant, ready: Option<ReadyCallback>, _poller: Option<Parked> },
     /// Nothing runs.
     Ended { why: Ending, at: Instant },
     /// In place of a phase that is being replaced.
@@ -199,7 +239,10 @@ enum Waiting {
 
 /// The state of one runtime and of its extensions.
 pub(crate) struct State {
+    beginning: Beginning,
     phase: Phase,
+    /// When the runtime was told that it is restored, if it was.
+    restored: Option<Instant>,
     extensions: Extensions,
     /// Whether the body of an answer is being read; one at a time, so that a guest cannot park many in the server.
     is_reading: bool,
@@ -208,10 +251,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// A runtime that starts; `end` hears how its Init phase ends.
-    pub(crate) fn new(end: oneshot::Sender<InitEnd>) -> Self {
+    /// A runtime that starts; `end` hears how its beginning ends.
+    pub(crate) fn new(beginning: Beginning, end: oneshot::Sender<InitEnd>) -> Self {
         Self {
+            beginning,
             phase: Phase::Init { end },
+            restored: None,
             extensions: Extensions::default(),
             is_reading: false,
             timeline: None,
@@ -224,7 +269,7 @@ impl State {
     pub(crate) fn next(&mut self, poller: Poller, now: impl Fn() -> Instant) -> Result<Option<Due>, Refusal> {
         let mut extensions_since = None;
         let waiting = match std::mem::replace(&mut self.phase, Phase::Replaced) {
-            Phase::Init { end } => {
+            Phase::Init { end } | Phase::Restoring { end } => {
                 self.extensions.close();
                 Waiting::Init(end)
             }
@@ -248,8 +293,59 @@ impl State {
         Ok(self.settle())
     }
 
+    /// Whether there are snapshots, so that the runtime may ask to be restored.
+    pub(crate) fn has_snapshots(&self) -> bool {
+        self.beginning != Beginning::Init
+    }
+
+    /// The runtime has done what comes before a snapshot and asks to be restored from it. Where that has been done it goes on
+    /// at once, `now`.
+    pub(crate) fn restore_next(&mut self, poller: RestorePoller, now: Instant) -> Result<(), Refusal> {
+        match std::mem::replace(&mut self.phase, Phase::Replaced) {
+            Phase::Init { end } if self.beginning == Beginning::Restore => {
+                self.restored = Some(now);
+                self.phase = Phase::Restoring { end };
+                // A runtime whose connection is gone asks again, and is refused; its process ends then.
+                let _ = poller.send(());
+                Ok(())
+            }
+            Phase::Init { end } if self.beginning == Beginning::Snapshot => {
+                self.extensions.close();
+                self.phase = Phase::RestoreReady { poller, end: Some(end) };
+                self.settle_snapshot();
+                Ok(())
+            }
+            phase => {
+                self.phase = phase;
+                Err(self.refusal("Ready"))
+            }
+        }
+    }
+
+    /// Tells that the state can be kept, if it can.
+    fn settle_snapshot(&mut self) {
+        if let Phase::RestoreReady { end, .. } = &mut self.phase
+            && self.extensions.are_idle()
+            && let Some(end) = end.take()
+        {
+            // Nobody may wait for it any more.
+            let _ = end.send(InitEnd::Ready);
+        }
+    }
+
+    /// Whether the runtime waits to be restored.
+    pub(crate) fn waits_for_restore(&self) -> bool {
+        matches!(&self.phase, Phase::RestoreReady { poller, .. } if !poller.is_closed())
+    }
+
+    /// How long the runtime has gone on since it was restored; nothing if it did not ask to be.
+    pub(crate) fn since_restored(&self, now: Instant) -> Duration {
+        self.restored.map_or(Duration::ZERO, |restored| now.saturating_duration_since(restored))
+    }
+
     /// Ends the wait for the environment to be free, if it is.
     fn settle(&mut self) -> Option<Due> {
+        self.settle_snapshot();
         let Phase::Ready { waiting, extensions_since, .. } = &mut self.phase else { return None };
         if !self.extensions.are_idle() {
             return None;
@@ -411,17 +507,12 @@ impl State {
         matches!(self.phase, Phase::Running { pieces: Pieces::Coming(_), .. })
     }
 
-    /// Begins to read the body of an answer to `request_id`, or of an Init error for none. [`State::end_reading`] must
-    /// follow.
-    pub(crate) fn begin_reading(
-        &mut self,
-        request_id: Option<&str>,
-        to: &'static str,
-    ) -> Result<(), Refusal> {
-        match request_id {
-            Some(request_id) => self.expects_answer(request_id, to)?,
-            None if matches!(self.phase, Phase::Init { .. }) => {}
-            None => return Err(self.refusal(to)),
+    /// Begins to read the body of `report`. [`State::end_reading`] must follow.
+    pub(crate) fn begin_reading(&mut self, report: Report<'_>, to: &'static str) -> Result<(), Refusal> {
+        match (report, &self.phase) {
+            (Report::Outcome(request_id), _) => self.expects_answer(request_id, to)?,
+            (Report::InitError, Phase::Init { .. }) | (Report::RestoreError, Phase::Restoring { .. }) => {}
+            (Report::InitError | Report::RestoreError, _) => return Err(self.refusal(to)),
         }
         if std::mem::replace(&mut self.is_reading, true) {
             return Err(self.refusal(to));
@@ -484,6 +575,27 @@ impl State {
         }
     }
 
+    /// The runtime says that it cannot go on from its snapshot.
+    pub(crate) fn fail_restore(
+        &mut self,
+        error_type: String,
+        payload: Bytes,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<(), Refusal> {
+        match std::mem::replace(&mut self.phase, Phase::Replaced) {
+            Phase::Restoring { end } => {
+                let _ = end.send(InitEnd::RestoreError { error_type, payload });
+                let (why, at) = (Ending::Failed, now());
+                self.phase = Phase::Ending { why, at, ready: None, _poller: None };
+                Ok(())
+            }
+            phase => {
+                self.phase = phase;
+                Err(self.refusal(RESTORE_ERROR))
+            }
+        }
+    }
+
     /// A process ended by itself, so that all others have to. Says whether that is news.
     pub(crate) fn process_ended(&mut self, process: Process, reason: ExitReason, now: Instant) -> bool {
         let crash = Crash { process, reason, told: self.extensions.told() };
@@ -502,17 +614,23 @@ impl State {
 
     fn end_with(&mut self, why: Ending, init: InitEnd, crash: Crash, at: Instant) -> bool {
         let (ready, poller) = match std::mem::replace(&mut self.phase, Phase::Replaced) {
-            Phase::Init { end } => {
+            Phase::Init { end } | Phase::Restoring { end } => {
                 let _ = end.send(init);
                 (None, None)
             }
+            Phase::RestoreReady { poller, end } => {
+                if let Some(end) = end {
+                    let _ = end.send(init);
+                }
+                (None, Some(Parked::Restore(poller)))
+            }
             Phase::Ready { poller, waiting, .. } => match waiting {
-                Waiting::Nobody => (None, Some(poller)),
+                Waiting::Nobody => (None, Some(Parked::Event(poller))),
                 Waiting::Init(end) => {
                     let _ = end.send(init);
-                    (None, Some(poller))
+                    (None, Some(Parked::Event(poller)))
                 }
-                Waiting::Owner(callback) => (Some(callback), Some(poller)),
+                Waiting::Owner(callback) => (Some(callback), Some(Parked::Event(poller))),
             },
             Phase::Running { answer, .. } => {
                 let _ = answer.send(Completion::Crashed(crash));
@@ -556,7 +674,7 @@ impl State {
     pub(crate) fn begin(&mut self, end: oneshot::Sender<InitEnd>) -> bool {
         let is_possible = matches!(self.phase, Phase::Ended { why, .. } if !matches!(why, Ending::Unwanted));
         if is_possible {
-            *self = Self::new(end);
+            *self = Self::new(self.beginning, end);
         }
         is_possible
     }
@@ -582,7 +700,11 @@ impl State {
                 None
             }
             Phase::Ended { why, at } => Some(Due { callback, news: News::Ended { why: *why, at: *at } }),
-            Phase::Init { .. } | Phase::Running { .. } | Phase::Replaced => None,
+            Phase::Init { .. }
+            | Phase::RestoreReady { .. }
+            | Phase::Restoring { .. }
+            | Phase::Running { .. }
+            | Phase::Replaced => None,
         }
     }
 
@@ -595,9 +717,10 @@ impl State {
     /// What the environment is doing; none when it is gone.
     pub(crate) fn activity(&self) -> Option<Activity> {
         match &self.phase {
-            Phase::Init { .. } | Phase::Ready { waiting: Waiting::Init(_), .. } => {
-                Some(Activity::Initializing)
-            }
+            Phase::Init { .. }
+            | Phase::RestoreReady { .. }
+            | Phase::Restoring { .. }
+            | Phase::Ready { waiting: Waiting::Init(_), .. } => Some(Activity::Initializing),
             Phase::Ready { .. } if self.is_ready() => Some(Activity::Idle),
             Phase::Ready { .. } | Phase::Running { .. } | Phase::Answered { .. } => Some(Activity::Busy),
             Phase::Ending { .. } => Some(Activity::Ending),
@@ -608,6 +731,8 @@ impl State {
     fn refusal(&self, to: &'static str) -> Refusal {
         let from = match self.phase {
             Phase::Init { .. } => "Started",
+            Phase::RestoreReady { .. } => "RestoreReady",
+            Phase::Restoring { .. } => "Restoring",
             Phase::Ready { .. } => "Ready",
             Phase::Running { .. } => "Running",
             Phase::Answered { .. } => "ResponseSent",
@@ -634,8 +759,12 @@ mod tests {
 
     impl Runtime {
         fn new() -> Self {
+            Self::beginning(Beginning::Init)
+        }
+
+        fn beginning(beginning: Beginning) -> Self {
             let (end, init) = oneshot::channel();
-            Self { state: State::new(end), init, ids: Ids::seeded(1) }
+            Self { state: State::new(beginning, end), init, ids: Ids::seeded(1) }
         }
 
         /// A runtime that has polled.
@@ -764,7 +893,7 @@ mod tests {
         let invocation = runtime.invocation();
         let id = invocation.request_id.to_string();
         let _completion = runtime.state.invoke(invocation).unwrap();
-        let begin = |state: &mut State| state.begin_reading(Some(&id), "InvocationResponse");
+        let begin = |state: &mut State| state.begin_reading(Report::Outcome(&id), "InvocationResponse");
         assert_eq!(begin(&mut runtime.state), Ok(()));
         assert!(begin(&mut runtime.state).is_err());
         runtime.state.end_reading();
@@ -926,6 +1055,85 @@ mod tests {
         let (_poll, _) = runtime.next();
         runtime.state.process_ended(Process::Runtime, ExitReason::Exited(1), Instant::now());
         assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Crashed(crash(ExitReason::Exited(1))));
+    }
+
+    impl Runtime {
+        fn restore_next(&mut self) -> Result<oneshot::Receiver<()>, Refusal> {
+            let (poller, polled) = oneshot::channel();
+            self.state.restore_next(poller, Instant::now())?;
+            Ok(polled)
+        }
+
+        fn fail_restore(&mut self) -> Result<(), Refusal> {
+            self.state.fail_restore("Runtime.AfterRestoreError".into(), Bytes::new(), Instant::now)
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_asks_to_be_restored_waits_until_its_end() {
+        let mut runtime = Runtime::beginning(Beginning::Snapshot);
+        let mut polled = runtime.restore_next().unwrap();
+        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Ready);
+        assert!(runtime.state.waits_for_restore() && !runtime.state.is_ready());
+        assert_eq!(runtime.state.activity(), Some(Activity::Initializing));
+        let refused = |to| Refusal::Transition { from: "RestoreReady", to };
+        assert_eq!(runtime.restore_next().err(), Some(refused("Ready")));
+        assert_eq!(runtime.fail_restore(), Err(refused(RESTORE_ERROR)));
+        let (poller, _polled) = oneshot::channel();
+        assert_eq!(runtime.state.next(poller, Instant::now).err(), Some(refused("Ready")));
+        // Whatever it was told now would be a part of its state.
+        assert!(runtime.state.end(Ending::Unwanted, Instant::now()));
+        assert_eq!(polled.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    }
+
+    #[test]
+    fn a_state_is_kept_once_extensions_are_idle_too() {
+        let mut runtime = Runtime::beginning(Beginning::Snapshot);
+        let id = ExtensionId::new(&runtime.ids);
+        runtime.state.register(id, "one", &["INVOKE".to_owned()]).unwrap();
+        let _polled = runtime.restore_next().unwrap();
+        assert!(runtime.init.try_recv().is_err());
+        let (_poll, _) = runtime.extension_next(id);
+        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Ready);
+    }
+
+    #[test]
+    fn a_restored_runtime_goes_on_at_once_and_is_ready_with_its_next_event() {
+        let mut runtime = Runtime::beginning(Beginning::Restore);
+        assert_eq!(runtime.restore_next().unwrap().try_recv(), Ok(()));
+        assert_eq!(runtime.state.activity(), Some(Activity::Initializing));
+        let refused = Refusal::Transition { from: "Restoring", to: "Ready" };
+        assert_eq!(runtime.restore_next().err(), Some(refused));
+        let (_polled, _) = runtime.next();
+        assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Ready);
+        assert!(runtime.state.is_ready());
+        assert!(
+            runtime.state.since_restored(Instant::now() + Duration::from_secs(1)) >= Duration::from_secs(1)
+        );
+    }
+
+    #[test]
+    fn a_runtime_that_does_not_ask_to_be_restored_is_ready_with_its_first_event() {
+        for beginning in [Beginning::Snapshot, Beginning::Restore] {
+            let mut runtime = Runtime::beginning(beginning);
+            let (_polled, _) = runtime.next();
+            assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Ready);
+            assert!(!runtime.state.waits_for_restore());
+            assert_eq!(runtime.state.since_restored(Instant::now()), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn a_restore_fails_only_once_and_only_after_it_began() {
+        let mut runtime = Runtime::beginning(Beginning::Restore);
+        let refused = |from| Err(Refusal::Transition { from, to: RESTORE_ERROR });
+        assert_eq!(runtime.fail_restore(), refused("Started"));
+        let _polled = runtime.restore_next().unwrap();
+        let reading = runtime.state.begin_reading(Report::InitError, "InitError");
+        assert_eq!(reading, Err(Refusal::Transition { from: "Restoring", to: "InitError" }));
+        assert_eq!(runtime.fail_restore(), Ok(()));
+        assert!(matches!(runtime.init.try_recv().unwrap(), InitEnd::RestoreError { .. }));
+        assert_eq!(runtime.fail_restore(), refused("Exited"));
     }
 
     #[test]

@@ -3,32 +3,48 @@
 //! See <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html> and, for values, recordings of
 //! functions that print them.
 
-use firelet_types::{AccountId, Region};
+use firelet_types::{AccountId, CredentialsToken, Region};
 
 use crate::catalogue::{Family, Interpreter};
+use crate::credentials_api::{self, LOCAL_SECRET};
 use crate::environment::Function;
-
-/// Secret and token of the credentials in a function: firelet accepts any signature on loopback, and the access
-/// key id names the account.
-const LOCAL_SECRET: &str = "firelet";
 
 /// Where segments would be sent. Nobody listens: datagrams to loopback are lost without an error.
 const XRAY_DAEMON: &str = "127.0.0.1";
 const XRAY_PORT: &str = "2000";
 
+/// What an environment has of its own.
+pub(crate) struct Place<'a> {
+    /// The name of its log stream.
+    pub(crate) log_stream: &'a str,
+    /// Address and port of its Runtime API.
+    pub(crate) runtime_api: &'a str,
+    /// What its function asks for credentials with, if it starts from a snapshot. It finds nothing then that other
+    /// environments from the same snapshot have otherwise: see
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html> and
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/snapstart-monitoring.html>.
+    pub(crate) token: Option<CredentialsToken>,
+}
+
 /// The environment variables of `function`, AWS's own after the user's so that the user's cannot replace them.
-pub(crate) fn variables(function: &Function, log_stream: &str, runtime_api: &str) -> Vec<(String, String)> {
+pub(crate) fn variables(function: &Function, place: &Place<'_>) -> Vec<(String, String)> {
+    let Place { log_stream, runtime_api, token } = *place;
     let (family, scope) = (function.interpreter.family, &function.scope);
     let mut variables =
         Variables(function.variables.iter().map(|(name, value)| (name.clone(), until_nul(value))).collect());
     runtime_defaults(&mut variables, family, &function.interpreter.runtime);
     region(&mut variables, &scope.region);
-    credentials(&mut variables, &scope.account);
     variables.set("AWS_LAMBDA_FUNCTION_NAME", function.name.as_str());
     variables.set("AWS_LAMBDA_FUNCTION_VERSION", &function.version);
     variables.set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &function.memory_megabytes.to_string());
-    variables.set("AWS_LAMBDA_LOG_GROUP_NAME", &function.log_group);
-    variables.set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
+    match token {
+        Some(token) => container_credentials(&mut variables, runtime_api, token),
+        None => {
+            credentials(&mut variables, &scope.account);
+            variables.set("AWS_LAMBDA_LOG_GROUP_NAME", &function.log_group);
+            variables.set("AWS_LAMBDA_LOG_STREAM_NAME", log_stream);
+        }
+    }
     variables.set("AWS_LAMBDA_INITIALIZATION_TYPE", function.initialization.as_str());
     variables.set("AWS_LAMBDA_RUNTIME_API", runtime_api);
     variables.default("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
@@ -106,6 +122,13 @@ fn credentials(variables: &mut Variables, account: &AccountId) {
     variables.set("AWS_SESSION_TOKEN", LOCAL_SECRET);
 }
 
+/// As in AWS's open emulator (`lambda/rapidcore/env/environment.go`).
+fn container_credentials(variables: &mut Variables, runtime_api: &str, token: CredentialsToken) {
+    let uri = format!("http://{runtime_api}{}", credentials_api::PATH);
+    variables.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri);
+    variables.set("AWS_CONTAINER_AUTHORIZATION_TOKEN", &token.to_string());
+}
+
 fn path(family: Family) -> String {
     let own = if family == Family::Custom { "" } else { "/var/lang/bin:" };
     format!("{own}/usr/local/bin:/usr/bin/:/bin:/opt/bin")
@@ -143,20 +166,34 @@ impl Variables {
 
 #[cfg(test)]
 mod tests {
+    use firelet_types::Ids;
+
     use super::*;
+    use crate::environment::InitializationType;
     use crate::environment::tests::function;
 
     #[track_caller]
     fn check(runtime: &str, user: &[(&str, &str)], name: &str, expected: Option<&str>) {
         let mut function = function(runtime);
         function.variables.extend(user.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let variables = variables(&function, "stream", "127.0.0.1:9001");
+        check_of(&function, None, name, expected);
+    }
+
+    #[track_caller]
+    fn check_of(function: &Function, token: Option<CredentialsToken>, name: &str, expected: Option<&str>) {
+        let place = Place { log_stream: "stream", runtime_api: "127.0.0.1:9001", token };
+        let variables = variables(function, &place);
         let values: Vec<&str> = variables
             .iter()
             .filter(|(existing, _)| existing == name)
             .map(|(_, value)| value.as_str())
             .collect();
-        assert_eq!(values, expected.into_iter().collect::<Vec<_>>(), "{runtime} {name}");
+        assert_eq!(
+            values,
+            expected.into_iter().collect::<Vec<_>>(),
+            "{} {name}",
+            function.interpreter.runtime
+        );
     }
 
     #[test]
@@ -167,6 +204,27 @@ mod tests {
         check("provided.al2023", &[], "AWS_EXECUTION_ENV", None);
         check("provided.al2023", &[], "PATH", Some("/usr/local/bin:/usr/bin/:/bin:/opt/bin"));
         check("nodejs20.x", &[], "PYTHONPATH", None);
+    }
+
+    #[test]
+    fn functions_that_start_from_snapshots_find_what_is_good_everywhere() {
+        let token = CredentialsToken::new(&Ids::seeded(1));
+        let mut function = function("python3.13");
+        function.initialization = InitializationType::SnapStart;
+        let check = |name: &str, expected: Option<&str>| check_of(&function, Some(token), name, expected);
+        check("AWS_LAMBDA_INITIALIZATION_TYPE", Some("snap-start"));
+        check("AWS_CONTAINER_CREDENTIALS_FULL_URI", Some("http://127.0.0.1:9001/2021-04-23/credentials"));
+        check("AWS_CONTAINER_AUTHORIZATION_TOKEN", Some(&token.to_string()));
+        check("AWS_REGION", Some("us-east-1"));
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+        ] {
+            check(name, None);
+        }
     }
 
     #[test]

@@ -86,6 +86,10 @@ id!(
     ExtensionEventId
 );
 id!(
+    /// What a function shows to be given its credentials.
+    CredentialsToken
+);
+id!(
     /// One event source mapping.
     MappingId
 );

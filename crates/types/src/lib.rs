@@ -26,8 +26,8 @@ pub use digest::CodeSha256;
 pub use function_url::{FunctionUrlId, FunctionUrlIdError};
 pub use gathered::{Gathered, TooLarge};
 pub use id::{
-    CodeSigningConfigId, CodeSigningConfigIdError, EnvironmentId, ExtensionEventId, ExtensionId, Ids,
-    MappingId, RequestId, RevisionId,
+    CodeSigningConfigId, CodeSigningConfigIdError, CredentialsToken, EnvironmentId, ExtensionEventId,
+    ExtensionId, Ids, MappingId, RequestId, RevisionId,
 };
 pub use image::{ImageUri, ImageUriError};
 pub use layer::{LayerArn, LayerError, LayerName, LayerVersionArn};

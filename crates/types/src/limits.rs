@@ -70,8 +70,10 @@ pub const EXTENSIONS: usize = 10;
 /// How long the Init phase of an execution environment may take.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the Init phase of an execution environment that is made ahead may take, where its invocations may not take
-/// longer.
+/// longer; also one whose state is kept as a snapshot.
 pub const PROVISIONED_INIT_TIMEOUT: Duration = Duration::from_secs(130);
+/// How long an execution environment may take to start from a snapshot, with the hooks that follow.
+pub const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a link to a function's code stays good.
 pub const CODE_LINK_LIFETIME: Duration = Duration::from_secs(600);
 /// Memory that corresponds to one virtual CPU, in MB.

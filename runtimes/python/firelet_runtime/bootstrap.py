@@ -239,9 +239,11 @@ def set_trace_id(trace_id):
 
 class Runtime:
     def __init__(self, address):
-        self.connection = Connection(address)
+        self.address = address
+        self.connect()
         host = "Host: {}\r\n".format(address)
         self.next_request = "GET {}/invocation/next HTTP/1.1\r\n{}\r\n".format(API, host).encode()
+        self.restore_request = "GET {}/restore/next HTTP/1.1\r\n{}\r\n".format(API, host).encode()
         self.post_start = "POST {}/".format(API)
         self.post_middle = " HTTP/1.1\r\n{}Content-Type: ".format(host)
         version = environment("AWS_EXECUTION_ENV", "").rpartition("python")[2].split(".")
@@ -259,6 +261,9 @@ class Runtime:
             )
         ]
 
+    def connect(self):
+        self.connection = Connection(self.address)
+
     def post_head(self, path, content_type, length, extra=""):
         return "{}{}{}{}\r\nContent-Length: {}\r\n{}\r\n".format(
             self.post_start, path, self.post_middle, content_type, length, extra
@@ -271,11 +276,19 @@ class Runtime:
         except Exception as error:
             from . import faults
 
-            body, error_type = faults.report_init_error(error, self.encoder)
-            self.flush()
-            self.connection.send(self.post_head("init/error", "application/json", len(body), faults.header(error_type)), body)
-            self.connection.receive()
-            sys.exit(1)
+            faults.warn_of_unhandled()
+            self.report_and_exit(error, "init/error")
+
+    def report_and_exit(self, error, path, error_type=None, status=1):
+        """Reports what belongs to no invocation, as `error_type` if it is not the error's own, and ends the process."""
+        from . import faults
+
+        body, own_type = faults.report_error(error, self.encoder)
+        self.flush()
+        extra = faults.header(error_type or own_type)
+        self.connection.send(self.post_head(path, "application/json", len(body), extra), body)
+        self.connection.receive()
+        sys.exit(status)
 
     def serve(self, request_handler):
         connection = self.connection
@@ -363,6 +376,10 @@ def main(runtime_root):
     runtime = Runtime(environment("AWS_LAMBDA_RUNTIME_API"))
     request_handler = runtime.load(environment("_HANDLER", ""))
     try:
+        if environment("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+            from . import snapshot
+
+            snapshot.pass_through(runtime)
         runtime.serve(request_handler)
     except (ConnectionClosed, ConnectionError):
         sys.exit(0)

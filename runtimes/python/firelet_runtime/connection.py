@@ -1,6 +1,7 @@
 """One kept-alive connection to the Runtime API, on the raw socket type.
 
-Knows no paths and no invocations. Never reconnects: an environment whose Runtime API is gone has nothing left to do.
+Knows no paths and no invocations. Never reconnects: an environment whose Runtime API is gone has nothing left to do, but for one
+that goes on elsewhere (`snapshot`).
 """
 
 import _socket

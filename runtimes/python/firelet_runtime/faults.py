@@ -27,11 +27,15 @@ UNHANDLED_WARNING = (
 _ascii_encoder = Encoder(True)
 
 
-def report_init_error(error, encoder):
-    """Logs the error and answers the payload and its type."""
+def warn_of_unhandled():
+    """Logs what AWS says before an error at the start of a function."""
     import logging
 
     logging.warning(UNHANDLED_WARNING)
+
+
+def report_error(error, encoder):
+    """Logs an error that belongs to no invocation, and answers the payload and its type."""
     result, _ = _describe(error, "")
     _log_error(result, encoder)
     return _encode(result, encoder), result["errorType"]

@@ -41,23 +41,12 @@ impl Starting {
     /// # Errors
     ///
     /// When Init fails or takes longer.
-    pub async fn initialise(self, limit: Duration) -> Result<Arc<Environment>, InitFailed> {
-        let Self { environment, end, started, phase } = self;
-        let end = tokio::time::timeout(limit, end).await;
-        let duration = started.elapsed().min(limit);
-        let failure = match end {
-            Ok(Ok(InitEnd::Ready)) => {
-                environment.initialised(duration, phase);
-                return Ok(environment);
-            }
-            Ok(Ok(InitEnd::Error { error_type, payload })) => {
-                InitFailure::Failed(Failure { error_type, payload })
-            }
-            Ok(Ok(InitEnd::Crashed(crash))) => InitFailure::Crashed(crash),
-            Ok(Ok(InitEnd::Unlaunched(problem))) => InitFailure::Unlaunched(problem),
-            // The driver was dropped: the server is shutting down and the process with it.
-            Ok(Err(_)) => InitFailure::Crashed(KILLED),
-            Err(_) => InitFailure::TimedOut,
+    pub async fn initialise(mut self, limit: Duration) -> Result<Arc<Environment>, InitFailed> {
+        let (end, duration) = self.end(limit).await;
+        let Self { environment, phase, .. } = self;
+        let Some(failure) = InitFailure::of(end) else {
+            environment.initialised(duration, phase);
+            return Ok(environment);
         };
         let extensions = environment.state.lock().extensions();
         match failure {
@@ -70,17 +59,31 @@ impl Starting {
         failed.environment = Some(environment);
         Err(failed)
     }
+
+    /// How it ended, for which it has `limit`, and how long it took; no end when the time is over.
+    pub(super) async fn end(&mut self, limit: Duration) -> (Option<InitEnd>, Duration) {
+        let end = tokio::time::timeout(limit, &mut self.end).await;
+        let duration = self.started.elapsed().min(limit);
+        // Where the driver was dropped, the server is shutting down and the process with it.
+        (end.ok().map(|end| end.unwrap_or(InitEnd::Crashed(KILLED))), duration)
+    }
 }
 
 impl Environment {
-    /// Takes down how long Init took. Its first invocation reports that, unless it is made ahead of them.
-    fn initialised(&self, duration: Duration, phase: InitPhase) {
+    /// Takes down which extensions there are, now that no other can come; gives how far they came.
+    pub(super) fn begun(&self) -> Vec<Extension> {
         let extensions = self.state.lock().extensions();
         self.has_extensions.store(!extensions.is_empty(), Ordering::Relaxed);
+        extensions
+    }
+
+    /// Takes down how long Init took. Its first invocation reports that, unless it is made ahead of them.
+    fn initialised(&self, duration: Duration, phase: InitPhase) {
+        let extensions = self.begun();
         self.log.init_done(duration, phase, extensions);
         self.log.output.telemetry().close();
         match (self.initialization, phase) {
-            (InitializationType::ProvisionedConcurrency, _) => {}
+            (InitializationType::ProvisionedConcurrency | InitializationType::SnapStart, _) => {}
             (InitializationType::OnDemand, InitPhase::Init) => self.ledger.lock().init = Some(duration),
             (InitializationType::OnDemand, InitPhase::Invoke) => self.ledger.lock().spent = duration,
         }
@@ -163,12 +166,31 @@ impl InitFailed {
 }
 
 impl InitFailure {
-    fn status(&self) -> Status {
-        match self {
-            Self::Failed(failure) => Status::Error(failure.error_type.clone()),
-            Self::Crashed(crash) => Status::Error(crash.error_type().to_owned()),
-            Self::Unlaunched(problem) => Status::Error(problem.error_type.to_owned()),
-            Self::TimedOut => Status::Timeout,
+    /// None if it succeeded; no end is that its time was over.
+    pub(super) fn of(end: Option<InitEnd>) -> Option<Self> {
+        match end {
+            Some(InitEnd::Ready) => None,
+            Some(InitEnd::Error { error_type, payload } | InitEnd::RestoreError { error_type, payload }) => {
+                Some(Self::Failed(Failure { error_type, payload }))
+            }
+            Some(InitEnd::Crashed(crash)) => Some(Self::Crashed(crash)),
+            Some(InitEnd::Unlaunched(problem)) => Some(Self::Unlaunched(problem)),
+            None => Some(Self::TimedOut),
         }
+    }
+
+    /// Such as `Runtime.ExitError`; none where it took too long.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&str> {
+        match self {
+            Self::Failed(failure) => Some(&failure.error_type),
+            Self::Crashed(crash) => Some(crash.error_type()),
+            Self::Unlaunched(problem) => Some(problem.error_type),
+            Self::TimedOut => None,
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.error_type().map_or(Status::Timeout, |error_type| Status::Error(error_type.to_owned()))
     }
 }

@@ -5,11 +5,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use firelet_sandbox::Network;
 use firelet_telemetry::{LogGroup, LogStream};
-use firelet_types::{EnvironmentId, FunctionName, Timestamp};
+use firelet_types::{CredentialsToken, EnvironmentId, FunctionName, Timestamp};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -18,17 +18,21 @@ use super::guest::{Cage, Guest, Life};
 use super::init::{InitFailed, InitFailure, InitPhase, Starting};
 use super::log::Log;
 use super::plan::Plan;
-use super::{Environment, Function, Options};
+use super::restore::{Capturing, RestoreFailed, RestoreFailure, Restoring};
+use super::{Environment, Function, InitializationType, Options};
 use crate::application_log::Filter;
 use crate::bootstrap;
+use crate::credentials_api::Credentials;
 use crate::extensions_api::Registrant;
 use crate::failure::Unlaunched;
 use crate::guest_api::Shared;
 use crate::output::{Destination, Output};
+use crate::platform_log::event::Extension;
 use crate::platform_log::{Format, Level};
-use crate::state::State;
+use crate::snapshot::Snapshot;
+use crate::state::{Beginning, State};
 use crate::telemetry::Telemetry;
-use crate::variables;
+use crate::variables::{self, Place};
 
 /// Where a guest in a network namespace of its own finds the Runtime API.
 const RUNTIME_API: &str = "127.0.0.1:9001";
@@ -68,6 +72,9 @@ pub enum StartError {
     /// A program of the function's cannot be executed; the caller gets its answer.
     #[error("a program of the function cannot be executed")]
     Unlaunched(InitFailed),
+    /// A program of the function's cannot be executed where it would start from a snapshot.
+    #[error("a program of the function cannot be executed")]
+    Unrestored(RestoreFailed),
     /// The server is shutting down.
     #[error("the server is shutting down")]
     Stopped,
@@ -86,34 +93,119 @@ pub async fn start(
     function: &Function,
     phase: InitPhase,
 ) -> Result<(Starting, impl Future<Output = ()> + Send + use<>), StartError> {
-    let id = EnvironmentId::new(&options.ids);
-    let stream_name = stream_name(function, id, options.clock.now());
-    let host_listener = host_listener(options, function).await?;
-    let address = match &host_listener {
-        Some((_, address)) => address.to_string(),
-        None => RUNTIME_API.to_owned(),
-    };
-    let bootstrap = options
-        .bootstraps
-        .prepare(&function.interpreter)
-        .await
-        .map_err(|source| StartError::Bootstrap { runtime: function.interpreter.runtime.clone(), source })?;
-    let variables = variables::variables(function, &stream_name, &address);
-    let template = options.prepared.template_for(&function.interpreter, &variables);
-    let plan =
-        Plan::new(function, id.simple(), &bootstrap, variables, options.network).with_template(template);
-    let group = LogGroup { scope: function.scope.clone(), name: function.log_group.clone() };
-    let destination = log_destination(options, function, options.logs.stream(group, stream_name));
-    let log = Arc::new(Log::new(Output::new(destination), Arc::clone(&options.clock), function));
+    launch(options, function, &Start::Init(phase)).await
+}
+
+/// The same for an environment whose state is to be kept, for others to start from.
+///
+/// # Errors
+///
+/// As [`start`].
+pub async fn start_for_snapshot(
+    options: &Options,
+    function: &Function,
+) -> Result<(Capturing, impl Future<Output = ()> + Send + use<>), StartError> {
+    let function = function.with_snapshots();
+    let token = CredentialsToken::new(&options.ids);
+    let (starting, driver) = launch(options, &function, &Start::ForSnapshot(token)).await?;
+    Ok((Capturing { starting, token }, driver))
+}
+
+/// The same for an environment that starts from `snapshot`, which was made of the very same function.
+///
+/// # Errors
+///
+/// When the sandbox cannot be made; see [`StartError`].
+pub async fn restore(
+    options: &Options,
+    function: &Function,
+    snapshot: &Snapshot,
+) -> Result<(Restoring, impl Future<Output = ()> + Send + use<>), StartError> {
+    let function = function.with_snapshots();
+    let (starting, driver) = launch(options, &function, &Start::From(snapshot)).await?;
+    Ok((Restoring(starting), driver))
+}
+
+impl Function {
+    fn with_snapshots(&self) -> Self {
+        Self { initialization: InitializationType::SnapStart, ..self.clone() }
+    }
+}
+
+/// How an environment starts.
+enum Start<'a> {
+    Init(InitPhase),
+    /// With what its function and those that start from its state ask for credentials with.
+    ForSnapshot(CredentialsToken),
+    From(&'a Snapshot),
+}
+
+impl Start<'_> {
+    const fn beginning(&self) -> Beginning {
+        match self {
+            Self::Init(_) => Beginning::Init,
+            Self::ForSnapshot(_) => Beginning::Snapshot,
+            Self::From(_) => Beginning::Restore,
+        }
+    }
+
+    const fn phase(&self) -> InitPhase {
+        match self {
+            Self::Init(phase) => *phase,
+            Self::ForSnapshot(_) | Self::From(_) => InitPhase::Init,
+        }
+    }
+
+    fn token(&self) -> Option<CredentialsToken> {
+        match self {
+            Self::Init(_) => None,
+            Self::ForSnapshot(token) => Some(*token),
+            Self::From(snapshot) => Some(snapshot.token()),
+        }
+    }
+
+    /// Tells the log that it starts.
+    fn tell(&self, log: &Log) {
+        match self {
+            Self::Init(_) | Self::ForSnapshot(_) => log.init_start(self.phase()),
+            Self::From(_) => log.restore_start(),
+        }
+    }
+
+    /// Tells the log that it cannot, because of `problem`.
+    fn unlaunched(
+        &self,
+        problem: Unlaunched,
+        duration: Duration,
+        log: &Arc<Log>,
+        extensions: Vec<Extension>,
+    ) -> StartError {
+        self.tell(log);
+        let failure = InitFailure::Unlaunched(problem);
+        match self {
+            Self::Init(_) | Self::ForSnapshot(_) => {
+                let log = Arc::clone(log);
+                StartError::Unlaunched(InitFailed::new(failure, duration, self.phase(), log, extensions))
+            }
+            Self::From(_) => {
+                StartError::Unrestored(RestoreFailed::new(RestoreFailure::Init(failure), duration, log))
+            }
+        }
+    }
+}
+
+async fn launch(
+    options: &Options,
+    function: &Function,
+    start: &Start<'_>,
+) -> Result<(Starting, impl Future<Output = ()> + Send + use<>), StartError> {
+    let Draft { id, host_listener, plan, log } = Draft::new(options, function, start.token()).await?;
     let started = Instant::now();
     let (end_sender, end) = oneshot::channel();
-    let state = Arc::new(Mutex::new(State::new(end_sender)));
+    let state = Arc::new(Mutex::new(State::new(start.beginning(), end_sender)));
     let unlaunched = |problem: Unlaunched| {
         let extensions = state.lock().extensions();
-        log.init_start(phase);
-        let failure = InitFailure::Unlaunched(problem);
-        let failed = InitFailed::new(failure, started.elapsed(), phase, Arc::clone(&log), extensions);
-        StartError::Unlaunched(failed)
+        start.unlaunched(problem, started.elapsed(), &log, extensions)
     };
     let expected = plan.expect_extensions(&mut state.lock());
     expected.map_err(&unlaunched)?;
@@ -127,12 +219,13 @@ pub async fn start(
         }
         Err(source) => return Err(StartError::Launch { function: function.name.clone(), source }),
     };
-    log.init_start(phase);
+    start.tell(&log);
     let shared = Shared {
         state: Arc::clone(&state),
         registrant: registrant(function),
         ids: Arc::clone(&options.ids),
         output: Arc::clone(&log.output),
+        credentials: start.token().map(|token| credentials(options, function, token)),
     };
     let (life, sandbox) = Life::new(sandbox, plan.first()).map_err(|(step, source)| StartError::Wire {
         step,
@@ -146,7 +239,7 @@ pub async fn start(
         function: function.name.clone(),
         shared: Arc::new(shared),
         cage: Arc::clone(&cage),
-        host_listener: host_listener.map(|(listener, _)| listener),
+        host_listener,
         outside: Arc::clone(&options.outside),
         clock: Arc::clone(&options.clock),
         last_peak: Arc::clone(&last_peak),
@@ -165,8 +258,48 @@ pub async fn start(
         has_extensions: AtomicBool::new(false),
         ledger: Mutex::default(),
     };
-    let starting = Starting { environment: Arc::new(environment), end, started, phase };
+    let starting = Starting { environment: Arc::new(environment), end, started, phase: start.phase() };
     Ok((starting, guest.drive(life)))
+}
+
+/// An environment that has no sandbox yet.
+struct Draft {
+    id: EnvironmentId,
+    host_listener: Option<TcpListener>,
+    plan: Plan,
+    log: Arc<Log>,
+}
+
+impl Draft {
+    async fn new(
+        options: &Options,
+        function: &Function,
+        token: Option<CredentialsToken>,
+    ) -> Result<Self, StartError> {
+        let id = EnvironmentId::new(&options.ids);
+        let stream_name = stream_name(function, id, options.clock.now());
+        let (host_listener, address) = match host_listener(options, function).await? {
+            Some((listener, address)) => (Some(listener), address.to_string()),
+            None => (None, RUNTIME_API.to_owned()),
+        };
+        let bootstrap = options.bootstraps.prepare(&function.interpreter).await.map_err(|source| {
+            StartError::Bootstrap { runtime: function.interpreter.runtime.clone(), source }
+        })?;
+        let place = Place { log_stream: &stream_name, runtime_api: &address, token };
+        let variables = variables::variables(function, &place);
+        let template = options.prepared.template_for(&function.interpreter, &variables);
+        let plan =
+            Plan::new(function, id.simple(), &bootstrap, variables, options.network).with_template(template);
+        let group = LogGroup { scope: function.scope.clone(), name: function.log_group.clone() };
+        let destination = log_destination(options, function, options.logs.stream(group, stream_name));
+        let log = Arc::new(Log::new(Output::new(destination), Arc::clone(&options.clock), function));
+        Ok(Self { id, host_listener, plan, log })
+    }
+}
+
+fn credentials(options: &Options, function: &Function, token: CredentialsToken) -> Credentials {
+    let (account, clock) = (function.scope.account.clone(), Arc::clone(&options.clock));
+    Credentials { token, account, clock }
 }
 
 fn log_destination(options: &Options, function: &Function, stream: LogStream) -> Destination {

@@ -10,7 +10,8 @@ use super::{Function, InitPhase, InitializationType};
 use crate::catalogue::Interpreter;
 use crate::output::Output;
 use crate::platform_log::event::{
-    Event, Extension, InitDone, InitStart, Instance, Report, RuntimeDone, Span, Start, Status, Tracing,
+    Event, Extension, InitDone, InitStart, Instance, Report, Restore, RuntimeDone, Span, Start, Status,
+    Tracing,
 };
 use crate::state::Ending;
 use crate::timeline::Timeline;
@@ -34,6 +35,7 @@ pub(super) struct Finished {
     /// Until the environment was free.
     pub(super) total: Duration,
     pub(super) init: Option<Duration>,
+    pub(super) restore: Option<Restore>,
     pub(super) status: Status,
     /// How it is traced, where somebody hears of it.
     pub(super) tracing: Option<Tracing>,
@@ -47,7 +49,16 @@ impl Finished {
         duration: Duration,
         status: Status,
     ) -> Self {
-        Self { request, started, extensions: None, total: duration, init: None, status, tracing: None }
+        Self {
+            request,
+            started,
+            extensions: None,
+            total: duration,
+            init: None,
+            restore: None,
+            status,
+            tracing: None,
+        }
     }
 
     /// The environment came to its end after the answer. An invocation that had failed before keeps its own reason.
@@ -87,7 +98,7 @@ impl Log {
     }
 
     pub(super) fn init_start(&self, phase: InitPhase) {
-        let initialization = self.initialization.as_str();
+        let initialization = self.initialization;
         let start = InitStart { initialization, phase: phase.name(), instance: self.instance.clone() };
         self.output.platform(&[Event::InitStart(start)]);
     }
@@ -99,7 +110,31 @@ impl Log {
 
     /// Tells of an Init phase that succeeded, and how far extensions came.
     pub(super) fn init_done(&self, duration: Duration, phase: InitPhase, extensions: Vec<Extension>) {
-        self.output.platform(&self.init_end(duration, phase, Status::Success, extensions));
+        let events = || self.init_end(duration, phase, Status::Success, extensions);
+        match self.initialization {
+            // What is written before it comes before it in the log: nothing else tells the two apart.
+            InitializationType::SnapStart => drop(self.output.end(events)),
+            InitializationType::OnDemand | InitializationType::ProvisionedConcurrency => {
+                self.output.platform(&events());
+            }
+        }
+    }
+
+    /// Says why environments of this version run Init anew in place of starting from its snapshot.
+    pub(super) fn tell_operator_of_repeated_init(&self, reason: &str) {
+        let Instance { function, version, .. } = &self.instance;
+        tracing::warn!(%function, %version, reason, "the state of a function cannot be kept; Init is run with each restore");
+    }
+
+    pub(super) fn restore_start(&self) {
+        self.output.platform(&[Event::RestoreStart(self.instance.clone())]);
+    }
+
+    /// Tells of a Restore phase that is over.
+    pub(super) fn restore_end(&self, duration: Duration, status: Status) {
+        self.output.end(|| {
+            vec![Event::RestoreRuntimeDone(status.clone()), Event::RestoreReport { status, duration }]
+        });
     }
 
     /// Tells of an Init phase that failed, after which there is nothing more to read.
@@ -121,8 +156,7 @@ impl Log {
         status: Status,
         extensions: Vec<Extension>,
     ) -> Vec<Event> {
-        let is_on_demand = self.initialization == InitializationType::OnDemand;
-        let done = InitDone { is_on_demand, phase: phase.name(), duration, status };
+        let done = InitDone { initialization: self.initialization, phase: phase.name(), duration, status };
         let mut events = vec![Event::InitRuntimeDone(done.clone())];
         events.extend(extensions.into_iter().map(Event::Extension));
         events.push(Event::InitReport(done));
@@ -142,12 +176,13 @@ impl Log {
         peak_memory_bytes: u64,
         runtime: impl FnOnce(Status) -> Option<RuntimeDone>,
     ) -> Bytes {
-        let Finished { request, extensions, total, init, status, tracing, .. } = finished;
+        let Finished { request, extensions, total, init, restore, status, tracing, .. } = finished;
         let spans = extensions.map(|duration| self.overhead(duration)).into_iter().collect();
         let report = Report {
             request,
             duration: total,
             init,
+            restore,
             memory_megabytes: self.memory_megabytes,
             peak_memory_bytes,
             status: status.clone(),

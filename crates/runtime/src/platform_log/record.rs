@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::Level;
 use super::event::{
-    Event, Extension, InitDone, InitStart, Instance, LogsDropped, Report, RuntimeDone, Span, Start, Status,
-    Subscription, Tracing,
+    Event, Extension, InitDone, InitStart, Instance, LogsDropped, Report, Restore, RuntimeDone, Span, Start,
+    Status, Subscription, Tracing,
 };
 use super::milliseconds;
 
@@ -181,6 +181,10 @@ struct ReportMetrics {
     max_memory_used_megabytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     init_duration_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restore_duration_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billed_restore_duration_ms: Option<u128>,
 }
 
 #[derive(Serialize)]
@@ -289,7 +293,7 @@ impl Writer<'_> {
 
     fn init_start(&mut self, start: &InitStart) {
         let record = InitStartRecord {
-            initialization_type: start.initialization,
+            initialization_type: start.initialization.as_str(),
             phase: start.phase,
             instance: self.instance(&start.instance),
         };
@@ -304,7 +308,7 @@ impl Writer<'_> {
     fn init_report(&mut self, done: &InitDone) {
         let outcome = (self.schema >= Schema::December2022).then(|| outcome(&done.status));
         let metrics = Some(DurationMetrics { duration_ms: rounded(done.duration) });
-        let usual = if done.is_on_demand { Level::Debug } else { Level::Info };
+        let usual = if done.is_on_demand() { Level::Debug } else { Level::Info };
         self.write(level(&done.status, usual), "platform.initReport", init_record(done, outcome, metrics));
     }
 
@@ -392,8 +396,7 @@ fn init_record<'a>(
     outcome: Option<Outcome<'a>>,
     metrics: Option<DurationMetrics>,
 ) -> InitRecord<'a> {
-    let initialization_type = if done.is_on_demand { "on-demand" } else { "provisioned-concurrency" };
-    InitRecord { initialization_type, phase: done.phase, outcome, metrics }
+    InitRecord { initialization_type: done.initialization.as_str(), phase: done.phase, outcome, metrics }
 }
 
 fn report_metrics(report: &Report) -> ReportMetrics {
@@ -403,6 +406,8 @@ fn report_metrics(report: &Report) -> ReportMetrics {
         memory_size_megabytes: report.memory_megabytes,
         max_memory_used_megabytes: report.peak_memory_megabytes(),
         init_duration_ms: report.init.map(rounded),
+        restore_duration_ms: report.restore.map(|restore| rounded(restore.total)),
+        billed_restore_duration_ms: report.restore.map(Restore::billed_milliseconds),
     }
 }
 

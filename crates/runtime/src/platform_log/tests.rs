@@ -3,10 +3,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::event::{
-    Extension, InitDone, InitStart, Instance, LogsDropped, Report, RuntimeDone, Span, Start, Status,
+    Extension, InitDone, InitStart, Instance, LogsDropped, Report, Restore, RuntimeDone, Span, Start, Status,
     Subscription, Tracing,
 };
 use super::*;
+use crate::environment::InitializationType::{self, OnDemand, ProvisionedConcurrency, SnapStart};
 
 const ID: &str = "11111111-2222-4333-8444-555555555555";
 
@@ -29,6 +30,7 @@ fn invocation(init: Option<u64>, peak: u64, status: Status) -> Report {
         request: ID.parse().unwrap(),
         duration: Duration::from_micros(3_010),
         init: init.map(Duration::from_micros),
+        restore: None,
         memory_megabytes: 128,
         peak_memory_bytes: peak,
         status,
@@ -53,8 +55,8 @@ fn report(init: Option<u64>, peak: u64, status: Status, expected: &str) {
     assert_eq!(text, format!("END RequestId: {ID}\nREPORT RequestId: {ID}\t{expected}\n"));
 }
 
-fn init(is_on_demand: bool, status: Status) -> InitDone {
-    InitDone { is_on_demand, phase: "init", duration: Duration::from_micros(1_236_040), status }
+fn init(initialization: InitializationType, status: Status) -> InitDone {
+    InitDone { initialization, phase: "init", duration: Duration::from_micros(1_236_040), status }
 }
 
 fn start() -> Start {
@@ -73,7 +75,11 @@ fn instance() -> Instance {
 }
 
 fn init_start() -> Event {
-    Event::InitStart(InitStart { initialization: "on-demand", phase: "init", instance: instance() })
+    Event::InitStart(InitStart { initialization: OnDemand, phase: "init", instance: instance() })
+}
+
+fn restored(status: Status) -> Event {
+    Event::RestoreReport { status, duration: Duration::from_micros(1_236_040) }
 }
 
 fn extension(error_type: Option<&str>) -> Event {
@@ -112,6 +118,33 @@ fn report_has_the_recorded_fields() {
     );
 }
 
+/// As recorded in both forms.
+#[test]
+fn report_tells_of_the_restore_before_it() {
+    let milliseconds = |milliseconds: f64| Duration::from_secs_f64(milliseconds / 1_000.0);
+    let restored = |duration, total, runtime| {
+        let restore = Restore { total: milliseconds(total), runtime: milliseconds(runtime) };
+        let duration = milliseconds(duration);
+        Event::Report(Report {
+            duration,
+            restore: Some(restore),
+            ..invocation(None, 91 << 20, Status::Success)
+        })
+    };
+    let expected = format!(
+        "END RequestId: {ID}\nREPORT RequestId: {ID}\tDuration: 2338.66 ms\tBilled Duration: 2521 ms\t\
+         Memory Size: 128 MB\tMax Memory Used: 91 MB\tRestore Duration: 398.97 ms\t\
+         Billed Restore Duration: 182 ms\t\n"
+    );
+    assert_eq!(text(&restored(2_338.66, 398.97, 181.2)), expected);
+    let metrics = json!({
+        "durationMs": 147.156, "billedDurationMs": 201, "memorySizeMB": 128, "maxMemoryUsedMB": 91,
+        "restoreDurationMs": 500.795, "billedRestoreDurationMs": 53,
+    });
+    let record = json!({ "requestId": ID, "status": "success", "metrics": metrics });
+    check(Level::Info, &restored(147.156, 500.795, 52.3), &[("platform.report", record)]);
+}
+
 #[test]
 fn report_says_how_an_invocation_failed() {
     report(
@@ -133,21 +166,34 @@ fn report_says_how_an_invocation_failed() {
 fn what_is_told_in_text() {
     for (event, expected) in [
         (
-            Event::InitReport(init(true, Status::Timeout)),
+            Event::InitReport(init(OnDemand, Status::Timeout)),
             "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: timeout\n",
         ),
         (
-            Event::InitReport(init(false, Status::Success)),
+            Event::InitReport(init(ProvisionedConcurrency, Status::Success)),
             "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\n",
         ),
-        (Event::InitReport(init(true, Status::Success)), ""),
-        (Event::InitRuntimeDone(init(true, Status::Timeout)), ""),
+        (Event::InitReport(init(SnapStart, Status::Success)), "INIT_REPORT Init Duration: 1236.04 ms\n"),
+        (
+            Event::InitReport(init(SnapStart, error("Runtime.BeforeSnapshotError"))),
+            "INIT_REPORT Init Duration: 1236.04 ms\tPhase: init\tStatus: error\t\
+             Error Type: Runtime.BeforeSnapshotError\n",
+        ),
+        (Event::InitReport(init(OnDemand, Status::Success)), ""),
+        (Event::InitRuntimeDone(init(OnDemand, Status::Timeout)), ""),
         (Event::RuntimeDone(runtime_done(Status::Timeout)), ""),
         (init_start(), "INIT_START Runtime Version: python:3.13.v1\tRuntime Version ARN: arn\n"),
         (
             Event::RestoreStart(instance()),
             "RESTORE_START Runtime Version: python:3.13.v1\tRuntime Version ARN: arn\n",
         ),
+        (restored(Status::Success), "RESTORE_REPORT Restore Duration: 1236.04 ms\n"),
+        (restored(Status::Timeout), "RESTORE_REPORT Restore Duration: 1236.04 ms\tStatus: timeout\n"),
+        (
+            restored(error("Runtime.ExitError")),
+            "RESTORE_REPORT Restore Duration: 1236.04 ms\tStatus: error\tError Type: Runtime.ExitError\n",
+        ),
+        (Event::RestoreRuntimeDone(Status::Timeout), ""),
         (extension(None), "EXTENSION\tName: Foo.bar\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n"),
         (
             extension(Some("Extension.Crash")),
@@ -232,11 +278,15 @@ fn failures_are_warnings() {
     check(Level::Warn, &event, &[("platform.report", with(metrics))]);
 
     let phase = json!({ "initializationType": "on-demand", "phase": "init", "status": "timeout" });
-    let event = Event::InitRuntimeDone(init(true, Status::Timeout));
+    let event = Event::InitRuntimeDone(init(OnDemand, Status::Timeout));
     check(Level::Warn, &event, &[("platform.initRuntimeDone", phase.clone())]);
     let mut report = phase;
     report["metrics"] = json!({ "durationMs": 1236.04 });
-    check(Level::Warn, &Event::InitReport(init(true, Status::Timeout)), &[("platform.initReport", report)]);
+    check(
+        Level::Warn,
+        &Event::InitReport(init(OnDemand, Status::Timeout)),
+        &[("platform.initReport", report)],
+    );
 }
 
 fn init_started(with_names: bool) -> Value {
@@ -256,14 +306,18 @@ fn init_started(with_names: bool) -> Value {
 #[test]
 fn init_is_told_in_json() {
     check(Level::Info, &init_start(), &[("platform.initStart", init_started(true))]);
-    let quick = init(true, Status::Success);
+    let quick = init(OnDemand, Status::Success);
     check(Level::Info, &Event::InitRuntimeDone(quick.clone()), &[]);
     check(Level::Info, &Event::InitReport(quick), &[]);
     let ahead = json!({
         "initializationType": "provisioned-concurrency", "phase": "init", "status": "success",
         "metrics": { "durationMs": 1236.04 },
     });
-    check(Level::Info, &Event::InitReport(init(false, Status::Success)), &[("platform.initReport", ahead)]);
+    check(
+        Level::Info,
+        &Event::InitReport(init(ProvisionedConcurrency, Status::Success)),
+        &[("platform.initReport", ahead)],
+    );
 }
 
 #[test]
@@ -279,13 +333,13 @@ fn each_schema_has_its_own_shape_of_init() {
             report["status"] = "error".into();
             report["errorType"] = "Runtime.ExitError".into();
         }
-        let done = init(true, error("Runtime.ExitError"));
+        let done = init(OnDemand, error("Runtime.ExitError"));
         told(schema, &Event::InitReport(done), &[("platform.initReport", report)]);
     }
     for schema in [Schema::Logs2020, Schema::Logs2021] {
         told(schema, &init_start(), &[]);
-        told(schema, &Event::InitRuntimeDone(init(true, Status::Success)), &[]);
-        told(schema, &Event::InitReport(init(true, Status::Timeout)), &[]);
+        told(schema, &Event::InitRuntimeDone(init(OnDemand, Status::Success)), &[]);
+        told(schema, &Event::InitReport(init(OnDemand, Status::Timeout)), &[]);
     }
 }
 

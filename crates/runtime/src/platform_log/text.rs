@@ -4,13 +4,15 @@ use std::io::{self, Write};
 
 use super::event::{Event, Extension, InitDone, InitStart, Instance, Report, Start, Status, Subscription};
 use super::milliseconds;
+use crate::environment::InitializationType;
 
 /// Writes the lines that tell of `event`, if there are words for it.
 pub(super) fn write(event: &Event, lines: &mut Vec<u8>) {
     // Writing to memory cannot fail.
     let _ = match event {
         Event::InitStart(InitStart { instance, .. }) => versioned("INIT_START", instance, lines),
-        Event::InitReport(done) if done.is_on_demand && done.status == Status::Success => Ok(()),
+        // One that came in the way of an invocation is told of in that one's REPORT.
+        Event::InitReport(done) if done.is_on_demand() && done.status == Status::Success => Ok(()),
         Event::InitReport(done) => init_report(done, lines),
         Event::Start(Start { request, version, .. }) => {
             writeln!(lines, "START RequestId: {request} Version: {version}")
@@ -35,9 +37,13 @@ fn versioned(what: &str, instance: &Instance, lines: &mut Vec<u8>) -> io::Result
     writeln!(lines, "{what} Runtime Version: {runtime_version}\tRuntime Version ARN: {runtime_version_arn}")
 }
 
+/// That which comes before a snapshot names no phase when it succeeds, as recorded.
 fn init_report(done: &InitDone, lines: &mut Vec<u8>) -> io::Result<()> {
-    let InitDone { phase, duration, status, .. } = done;
+    let InitDone { initialization, phase, duration, status } = done;
     let duration = milliseconds(*duration);
+    if *initialization == InitializationType::SnapStart && *status == Status::Success {
+        return writeln!(lines, "INIT_REPORT Init Duration: {duration:.2} ms");
+    }
     let status = status_fields(status);
     writeln!(lines, "INIT_REPORT Init Duration: {duration:.2} ms\tPhase: {phase}{status}")
 }
@@ -55,6 +61,10 @@ fn end_and_report(report: &Report, lines: &mut Vec<u8>) -> io::Result<()> {
     )?;
     if let Some(init) = report.init {
         write!(lines, "Init Duration: {:.2} ms\t", milliseconds(init))?;
+    }
+    if let Some(restore) = report.restore {
+        let (total, billed) = (milliseconds(restore.total), restore.billed_milliseconds());
+        write!(lines, "Restore Duration: {total:.2} ms\tBilled Restore Duration: {billed} ms\t")?;
     }
     if report.status != Status::Success {
         lines.pop();
