@@ -73,5 +73,6 @@ fn spec() -> Spec {
         processes: 1024,
         network: Network::Isolated,
         template: None,
+        snapshot: None,
     }
 }

@@ -209,6 +209,8 @@ steps! {
     ReadRequest: "read the request", "recvmsg";
     OpenSocket: "open a socket in the sandbox's network", "socket";
     Tell: "tell the sandbox what to do", "sendmsg";
+    Capture: "capture the sandbox's main process", "ptrace";
+    Restore: "restore a captured process", "ptrace";
 }
 
 impl Step {
@@ -239,6 +241,9 @@ impl Step {
                 "load what the network mode nat needs of the kernel: `modprobe -a nf_tables nft_tproxy nft_queue \
                  nfnetlink_queue`; or use another mode",
             ),
+            Self::Capture | Self::Restore => {
+                Some("allow tracing: sysctl kernel.yama.ptrace_scope below 3; in a container, allow ptrace")
+            }
             _ => None,
         }
     }

@@ -156,17 +156,31 @@ fn obey(entry: &Entry<'_>) -> Result<Infallible, Failure> {
     let mut buffer = vec![0; MESSAGE_LIMIT];
     let received =
         protocol::receive(entry.orders, &mut buffer, RecvFlags::empty()).at(Step::ReadRequest, "program")?;
-    let Some((length, _)) = received else { sys::exit(0) };
+    let Some((length, descriptors)) = received else { sys::exit(0) };
     let unreadable = || Failure { step: Step::ReadRequest, errno: libc::EBADMSG, detail: "program".into() };
     let program = protocol::decode_program(&buffer[..length]).ok_or_else(unreadable)?;
     limits::bound_processes(program.processes)?;
     if program.keeps_orders {
         sys::redirect(entry.orders, 0).at(Step::Redirect, "")?;
     }
+    if let Some(image) = descriptors.first() {
+        sys::redirect(image, 0).at(Step::Redirect, "")?;
+        wait_for_tracer(entry)?;
+    }
     let directory = &program.working_directory;
     rustix::process::chdir(directory).at(Step::EnterDirectory, &directory.to_string_lossy())?;
     sys::close_on_execute().at(Step::CloseDescriptors, "")?;
     execute(&program)
+}
+
+/// Lets itself be traced, and waits until it is: it is to become a captured process, whose image it has as standard input.
+/// No program of a tenant is in the sandbox then that could look into this copy of the helper.
+fn wait_for_tracer(entry: &Entry<'_>) -> Result<(), Failure> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+        .at(Step::DropCapabilities, "dumpable")?;
+    protocol::send(entry.orders, &[0], &[]).at(Step::Tell, "tracer")?;
+    protocol::receive(entry.orders, &mut [0; 1], RecvFlags::empty()).at(Step::ReadRequest, "tracer")?;
+    Ok(())
 }
 
 fn execute(program: &Program) -> Result<Infallible, Failure> {

@@ -9,6 +9,7 @@ mod home;
 mod member;
 mod parts;
 mod prepared;
+mod tracer;
 mod zygote;
 
 use std::collections::{HashMap, VecDeque};
@@ -28,6 +29,7 @@ use crate::helper::home::Home;
 use crate::helper::member::Member;
 use crate::helper::parts::Parts;
 use crate::helper::prepared::Templates;
+use crate::helper::tracer::{Given, Purpose};
 use crate::helper::zygote::Zygote;
 use crate::protocol::{self, ChannelRequest, Duty, Launch, MESSAGE_LIMIT, Program, Request};
 use crate::spec::{Network, Stock};
@@ -71,6 +73,8 @@ enum Source {
     Zygote(u64),
     /// A zygote has forked a guest.
     Forked(u64),
+    /// A process was captured or restored, or was not.
+    Tracer(u64),
     /// The server wants something of a sandbox, or is done with it.
     Channel(u64),
 }
@@ -156,6 +160,7 @@ impl Helper {
             Some(Source::Orders(number)) => self.on_ready(token, number),
             Some(Source::Zygote(number)) => self.on_zygote(token, number),
             Some(Source::Forked(number)) => self.on_forked(token, number),
+            Some(Source::Tracer(number)) => self.on_tracer(number),
             Some(Source::Channel(number)) => self.on_channel(token, number),
             // Its descriptor was closed after it had become ready.
             None => {}
@@ -363,6 +368,11 @@ impl Helper {
         sys::wipe(message);
         match (request, <[OwnedFd; 1]>::try_from(descriptors)) {
             (Some(Request::Launch(launch)), Ok([channel])) => self.launch(launch, channel),
+            (Some(Request::Launch(launch)), Err(descriptors)) => {
+                if let Ok([channel, image, description]) = <[OwnedFd; 3]>::try_from(descriptors) {
+                    self.launch(Launch { snapshot: Some([image, description]), ..launch }, channel);
+                }
+            }
             (Some(Request::Prepare(templates)), _) => {
                 for number in self.templates.replace(templates) {
                     self.kill(number);
@@ -444,6 +454,11 @@ impl Helper {
                 detail: String::new(),
             });
         }
+        if launch.snapshot.is_some() {
+            let number = self.spares.pop_front().map_or_else(|| self.boot(), Ok)?;
+            self.restore(number, &launch).inspect_err(|_| self.kill(number))?;
+            return Ok(number);
+        }
         let template = launch.template.clone();
         if let Some(number) = template.as_deref().and_then(|name| self.templates.take(name)) {
             match self.fit(number, &launch, true, channel) {
@@ -500,6 +515,61 @@ impl Helper {
         Ok(())
     }
 
+    /// Makes a sandbox that of a launch, and has its guest become a captured process.
+    fn restore(&mut self, number: u64, launch: &Launch) -> Result<(), Failure> {
+        let token = self.number();
+        let (Some(member), Some([image, description])) = (self.members.get_mut(&number), &launch.snapshot)
+        else {
+            return Err(unreadable());
+        };
+        member.limit(&self.ground, launch)?;
+        member.attach(&self.ground, &launch.mounts, launch.network == Network::Host, true)?;
+        let given = Given { image, description, processes: launch.program.processes };
+        let word = member.restore(&self.ground, &given)?;
+        watch(&self.epoll, word, token).at(Step::Watch, "")?;
+        self.sources.insert(token, Source::Tracer(number));
+        if let Some(main) = member.main() {
+            main.is_owed = true;
+            self.pending += 1;
+        }
+        Ok(())
+    }
+
+    fn capture(&mut self, number: u64) -> Result<(), Failure> {
+        let token = self.number();
+        let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
+        let word = member.capture(&self.ground)?;
+        watch(&self.epoll, word, token).at(Step::Watch, "")?;
+        self.sources.insert(token, Source::Tracer(number));
+        Ok(())
+    }
+
+    /// A process was captured, and its sandbox ends; or a captured one goes on, or neither.
+    fn on_tracer(&mut self, number: u64) {
+        self.sources.retain(|_, source| !matches!(source, Source::Tracer(of) if *of == number));
+        let Some(member) = self.members.get_mut(&number) else { return };
+        let Some(word) = member.hear_tracer() else { return };
+        if word.purpose == Purpose::Capture {
+            if let Some(channel) = &member.channel {
+                let descriptors: Vec<_> = word.descriptors.iter().map(AsFd::as_fd).collect();
+                let _ = protocol::send(channel, &word.answer, &descriptors);
+            }
+            return self.kill(number);
+        }
+        let Some(main) = member.main() else { return };
+        self.pending -= usize::from(std::mem::take(&mut main.is_owed));
+        // A program that could not be executed has said why itself.
+        let said = main.execution.take().and_then(|execution| guest::read_failure(&execution).ok().flatten());
+        match word.failure.map(|failure| said.unwrap_or(failure)) {
+            Some(failure) => {
+                self.refuse_on_channel(number, &failure);
+                self.kill(number);
+            }
+            None if member.send_launched().is_err() => self.kill(number),
+            None => {}
+        }
+    }
+
     fn watch_channel(&mut self, number: u64) -> Result<(), Failure> {
         let token = self.number();
         let Some(channel) = self.members.get(&number).and_then(|member| member.channel.as_ref()) else {
@@ -547,6 +617,7 @@ impl Helper {
                 protocol::send(channel, &protocol::encode_done(), &[socket.as_fd()]).at(Step::Tell, "server")
             }
             ChannelRequest::Reset(launch) => self.reset(number, &launch),
+            ChannelRequest::Snapshot => self.capture(number),
         }
     }
 
@@ -570,6 +641,7 @@ impl Helper {
             | Source::Duty(of)
             | Source::Execution(of, _)
             | Source::Orders(of)
+            | Source::Tracer(of)
             | Source::Forked(of) => *of != number,
             Source::Control | Source::Zygote(_) | Source::Channel(_) => true,
         });
@@ -607,6 +679,12 @@ impl Helper {
     /// A guest's program runs, or a step before it failed.
     fn on_execution(&mut self, number: u64, guest: u64) {
         let Some(member) = self.members.get_mut(&number) else { return };
+        // Whoever traces it says how it went.
+        if member.tracer.is_some() {
+            let execution = member.guest(guest).and_then(|process| process.execution.as_ref());
+            let _ = execution.map(|execution| epoll::delete(&self.epoll, execution));
+            return;
+        }
         let is_main = member.guests.first().is_some_and(|(main, _)| *main == guest);
         let Some(process) = member.guest(guest) else { return };
         let Some(execution) = process.execution.take() else { return };
@@ -683,6 +761,9 @@ impl Helper {
 
     /// The first process is gone, and with it every other of the sandbox.
     fn on_end(&mut self, number: u64) {
+        if self.members.get(&number).is_some_and(|member| member.tracer.is_some()) {
+            self.on_tracer(number);
+        }
         self.on_duty(number);
         if let Some(member) = self.members.get_mut(&number)
             && member.kills_by_kernel()
@@ -698,6 +779,7 @@ impl Helper {
             | Source::Duty(of)
             | Source::Execution(of, _)
             | Source::Orders(of)
+            | Source::Tracer(of)
             | Source::Forked(of) => *of != number,
             Source::Control | Source::Zygote(_) | Source::Channel(_) => true,
         });

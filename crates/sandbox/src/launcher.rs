@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::network::{Ends, HOSTS, Ways};
 use crate::protocol::{self, Launched, MESSAGE_LIMIT};
 use crate::sandbox::{Counter, Gauge, GaugeKind, Process, Sandbox};
+use crate::snapshot::{Snapshot, SnapshotError, Trouble};
 use crate::spec::{Mount, Options, Program, Spec, Stock, Template};
 
 /// The name (`argv[0]`) under which this program is the helper: `main` must then call
@@ -95,7 +96,10 @@ impl Launcher {
     pub fn launch(&self, spec: &Spec) -> Result<Sandbox, Error> {
         check_spec(spec)?;
         let (channel, helper_end) = socket_pair()?;
-        self.send(&checked(protocol::encode_launch(spec))?, &[helper_end.as_fd()])?;
+        let mut descriptors = vec![helper_end.as_fd()];
+        descriptors.extend(spec.snapshot.iter().flat_map(Snapshot::descriptors).map(AsFd::as_fd));
+        self.send(&checked(protocol::encode_launch(spec))?, &descriptors)?;
+        drop(descriptors);
         drop(helper_end);
         let channel = Arc::new(Channel(Mutex::new(channel)));
         Channel::launched(&channel, spec, None)
@@ -171,6 +175,18 @@ impl Channel {
         protocol::decode_done(&answer).ok_or(Error::Protocol)??;
         let [process, output, exit] = descriptors.try_into().map_err(|_| Error::Protocol)?;
         Ok(Process { process, output: Some(output), exit: Some(exit) })
+    }
+
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        let (answer, descriptors) = self.exchange(Some(&protocol::encode_snapshot_request()))?;
+        match protocol::decode_captured(&answer).ok_or(Error::Protocol)? {
+            Ok(size) => {
+                let [image, description] = descriptors.try_into().map_err(|_| Error::Protocol)?;
+                Ok(Snapshot::new(image, description, size))
+            }
+            Err(Trouble::Unsupported(reason)) => Err(SnapshotError::Unsupported { reason }),
+            Err(Trouble::Failed(failure)) => Err(SnapshotError::Failed(failure.into())),
+        }
     }
 
     pub(crate) fn socket(&self) -> Result<OwnedFd, Error> {

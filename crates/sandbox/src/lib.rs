@@ -9,6 +9,8 @@
 //! [`Launcher::launch`] sends the specification and a channel; the helper sets the limits, mounts the code, and tells the
 //! guest its program; when that runs, the helper answers. A [`Template`] is a program that is started before that, and is
 //! told only its environment. Over the channel the server asks for more of the same sandbox; its end ends the sandbox.
+//!
+//! A [`Snapshot`] is the main process of a sandbox, written down; a launch from it goes on where that stood.
 
 mod enforcement;
 mod error;
@@ -30,6 +32,7 @@ mod protocol;
 mod resident;
 mod root;
 mod seccomp;
+mod snapshot;
 mod sys;
 
 pub use enforcement::{Enforcement, EnforcementItem, EnforcementStatus, item};
@@ -40,4 +43,5 @@ pub use launcher::{HELPER_NAME, Launcher};
 pub use limits::{give_way, raise_descriptor_limit};
 pub use resident::release_code;
 pub use sandbox::{End, ExitStatus, Process, Sandbox, Usage, read_exit};
+pub use snapshot::{Snapshot, SnapshotError};
 pub use spec::{Cpu, MEGABYTES_PER_VCPU, Mount, Network, Options, Outside, Program, Spec, Stock, Template};

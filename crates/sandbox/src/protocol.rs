@@ -19,6 +19,7 @@ use crate::enforcement::{Enforcement, EnforcementItem, EnforcementStatus};
 use crate::error::{Failure, Step};
 use crate::network::HOSTS;
 use crate::sandbox::{End, GaugeKind};
+use crate::snapshot::Trouble;
 use crate::spec::{self, Cpu, Mount, Network, Options, Outside, Spec, Stock, Template};
 
 /// The largest message, well under the default socket buffer.
@@ -69,27 +70,27 @@ impl Writer {
         self.0
     }
 
-    fn byte(&mut self, value: u8) -> &mut Self {
+    pub(crate) fn byte(&mut self, value: u8) -> &mut Self {
         self.0.push(value);
         self
     }
 
-    fn number(&mut self, value: u64) -> &mut Self {
+    pub(crate) fn number(&mut self, value: u64) -> &mut Self {
         self.0.extend_from_slice(&value.to_le_bytes());
         self
     }
 
-    fn count(&mut self, value: usize) -> &mut Self {
+    pub(crate) fn count(&mut self, value: usize) -> &mut Self {
         self.number(value as u64)
     }
 
-    fn bytes(&mut self, value: &[u8]) -> &mut Self {
+    pub(crate) fn bytes(&mut self, value: &[u8]) -> &mut Self {
         self.count(value.len());
         self.0.extend_from_slice(value);
         self
     }
 
-    fn text(&mut self, value: &str) -> &mut Self {
+    pub(crate) fn text(&mut self, value: &str) -> &mut Self {
         self.bytes(value.as_bytes())
     }
 }
@@ -108,30 +109,30 @@ impl<'a> Reader<'a> {
         Some(taken)
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         self.take(1).map(|bytes| bytes[0])
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         self.take(8)?.try_into().ok().map(u64::from_le_bytes)
     }
 
-    fn number_u32(&mut self) -> Option<u32> {
+    pub(crate) fn number_u32(&mut self) -> Option<u32> {
         self.number()?.try_into().ok()
     }
 
     /// A count of items that each take at least one byte, so that memory is never taken for a lie.
-    fn count(&mut self) -> Option<usize> {
+    pub(crate) fn count(&mut self) -> Option<usize> {
         let count = usize::try_from(self.number()?).ok()?;
         (count <= self.0.len()).then_some(count)
     }
 
-    fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let count = self.count()?;
         self.take(count)
     }
 
-    fn text(&mut self) -> Option<String> {
+    pub(crate) fn text(&mut self) -> Option<String> {
         String::from_utf8(self.bytes()?.to_vec()).ok()
     }
 
@@ -196,6 +197,8 @@ pub(crate) enum ChannelRequest {
     Socket,
     /// The same sandbox from the beginning, but for what is in `/tmp`.
     Reset(Launch),
+    /// The main process, written down; the sandbox ends.
+    Snapshot,
 }
 
 const LAUNCH: u8 = 0;
@@ -204,6 +207,7 @@ const START: u8 = 2;
 const SOCKET: u8 = 3;
 const RESET: u8 = 4;
 const STOCK: u8 = 5;
+const SNAPSHOT: u8 = 6;
 
 pub(crate) fn encode_launch(spec: &Spec) -> Vec<u8> {
     let mut writer = Writer::default();
@@ -226,6 +230,10 @@ pub(crate) fn encode_start(program: &spec::Program, processes: u32) -> Vec<u8> {
 
 pub(crate) fn encode_socket_request() -> Vec<u8> {
     vec![SOCKET]
+}
+
+pub(crate) fn encode_snapshot_request() -> Vec<u8> {
+    vec![SNAPSHOT]
 }
 
 pub(crate) fn encode_stock_request() -> Vec<u8> {
@@ -353,6 +361,8 @@ pub(crate) struct Launch {
     pub(crate) cpu: Cpu,
     pub(crate) network: Network,
     pub(crate) template: Option<String>,
+    /// The image and the description of a captured process, which came beside the message.
+    pub(crate) snapshot: Option<[OwnedFd; 2]>,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) program: Program,
 }
@@ -394,6 +404,7 @@ pub(crate) fn decode_channel_request(bytes: &[u8]) -> Option<ChannelRequest> {
         START => read_program(&mut reader).map(ChannelRequest::Start),
         SOCKET => Some(ChannelRequest::Socket),
         RESET => decode_launch(&mut reader).map(ChannelRequest::Reset),
+        SNAPSHOT => Some(ChannelRequest::Snapshot),
         _ => None,
     }
 }
@@ -410,6 +421,7 @@ fn decode_launch(reader: &mut Reader<'_>) -> Option<Launch> {
         cpu: Cpu { share: reader.number_u32()?, cap_milli: reader.number_u32()? },
         network: network_of(reader.byte()?)?,
         template: Some(reader.text()?).filter(|name| !name.is_empty()),
+        snapshot: None,
         mounts: decode_mounts(reader)?,
         program: read_program(reader)?,
     })
@@ -558,6 +570,32 @@ pub(crate) fn decode_done(bytes: &[u8]) -> Option<Result<(), Failure>> {
     if reader.byte()? == 1 { decode_failure(&mut reader).map(Err) } else { Some(Ok(())) }
 }
 
+const REFUSED: u8 = 2;
+
+/// The answer to [`ChannelRequest::Snapshot`]; image and description come with it.
+pub(crate) fn encode_captured(size: u64) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.byte(0).number(size);
+    writer.finish()
+}
+
+/// The same where the process cannot be captured, for this reason.
+pub(crate) fn encode_refusal(reason: &str) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.byte(REFUSED).text(reason);
+    writer.finish()
+}
+
+/// The size of what was captured, or why nothing was.
+pub(crate) fn decode_captured(bytes: &[u8]) -> Option<Result<u64, Trouble>> {
+    let mut reader = Reader::new(bytes);
+    Some(match reader.byte()? {
+        0 => Ok(reader.number()?),
+        REFUSED => Err(Trouble::Unsupported(reader.text()?)),
+        _ => Err(Trouble::Failed(decode_failure(&mut reader)?)),
+    })
+}
+
 pub(crate) fn encode_failure(failure: &Failure) -> Vec<u8> {
     let mut writer = Writer::default();
     writer
@@ -670,6 +708,7 @@ mod tests {
             processes: 5,
             network: Network::Host,
             template: Some("python".into()),
+            snapshot: None,
         }
     }
 

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use crate::error::Error;
 use crate::launcher::Channel;
 use crate::network::Ways;
+use crate::snapshot::{Snapshot, SnapshotError};
 use crate::spec::{Program, Spec};
 
 /// One isolated process and all that it started. Dropping it kills it.
@@ -186,6 +187,19 @@ impl Sandbox {
     /// As for a launch; then nothing is left of the sandbox.
     pub fn reset(&self, spec: &Spec) -> Result<Self, Error> {
         Channel::reset(&self.channel, spec)
+    }
+
+    /// Writes the main process down and ends the sandbox, whether that works or not. Blocks until it is done, for as long as its
+    /// memory takes to be copied, and no longer than some seconds.
+    ///
+    /// # Errors
+    ///
+    /// When the process has something that could not be made again: [`SnapshotError::Unsupported`]. When a step fails, or
+    /// the sandbox has ended.
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        let snapshot = self.channel.snapshot();
+        self.kill();
+        snapshot
     }
 
     /// Stops every process of the sandbox until [`thaw`](Self::thaw): they use no processor, and can still be killed.

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::snapshot::Snapshot;
+
 /// How a [`Launcher`](crate::Launcher) works.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -56,6 +58,10 @@ pub struct Spec {
     /// The [`Template`] of which a sandbox will do that was prepared ahead, if one is there. Its program is told
     /// [`environment`](Self::environment); arguments and working directory are its own.
     pub template: Option<String>,
+    /// The captured process to go on with, in place of a program: then `argv`, `environment`, `working_directory` and
+    /// `template` mean nothing. The mounts must be those of the sandbox that it was captured in. A sandbox that is made anew does
+    /// not take one.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// Another program for a sandbox that is there.

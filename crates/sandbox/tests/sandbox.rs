@@ -10,12 +10,13 @@ mod sandbox {
     pub(crate) mod limits;
     pub(crate) mod network;
     pub(crate) mod programs;
+    pub(crate) mod snapshot;
     pub(crate) mod world;
 }
 
 use std::process::ExitCode;
 
-use sandbox::{channel, harness, isolation, life, limits, network, programs, world};
+use sandbox::{channel, harness, isolation, life, limits, network, programs, snapshot, world};
 
 fn main() -> ExitCode {
     if std::env::args().next().as_deref() == Some(firelet_sandbox::HELPER_NAME) {
@@ -31,5 +32,6 @@ fn main() -> ExitCode {
         limits::TESTS,
         network::TESTS,
         programs::TESTS,
+        snapshot::TESTS,
     ])
 }

@@ -164,6 +164,7 @@ fn spec(function: &Function, id: String, bootstrap: &Bootstrap, first: &Program,
         processes: PROCESSES,
         network,
         template: None,
+        snapshot: None,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::guest::{self, Entry};
 use crate::helper::ground::Ground;
 use crate::helper::home::Home;
 use crate::helper::parts::Parts;
+use crate::helper::tracer::{self, Given, Processes, Tracer, Word};
 use crate::helper::zygote::{self, Zygote};
 use crate::init::{self, Namespaces, Plan};
 use crate::namespace;
@@ -51,6 +52,7 @@ pub(super) struct Guest {
     /// The ends that the server gets.
     output: Option<OwnedFd>,
     exit: Option<OwnedFd>,
+    output_inode: u64,
     /// Where its end is reported.
     report: Option<OwnedFd>,
     /// Whether the server waits to hear that its program runs.
@@ -74,6 +76,8 @@ pub(super) struct Member {
     pub(super) channel: Option<OwnedFd>,
     /// What a zygote was told to fork, with the socket that its answer comes on.
     expected: Option<(Ends, OwnedFd)>,
+    /// Whoever captures its main process, or has its main guest become a captured one.
+    pub(super) tracer: Option<Tracer>,
 }
 
 impl Member {
@@ -96,6 +100,7 @@ impl Member {
                 guests: vec![(number, guest)],
                 channel: None,
                 expected: None,
+                tracer: None,
             }),
             Err(failure) => Err(Box::new((parts, failure))),
         }
@@ -207,6 +212,38 @@ impl Member {
         })
     }
 
+    /// Has the main process captured; answers where the word on it comes.
+    pub(super) fn capture(&mut self, ground: &Ground) -> Result<&OwnedFd, Failure> {
+        let busy = || Failure { step: Step::Capture, errno: libc::EBUSY, detail: String::new() };
+        if self.tracer.is_some() || self.guests.iter().any(|(_, guest)| guest.execution.is_some()) {
+            return Err(busy());
+        }
+        self.parts.group.thaw();
+        let tracer = Tracer::capture(ground, &self.parts, &self.processes().ok_or_else(busy)?)?;
+        Ok(self.tracer.insert(tracer).word())
+    }
+
+    /// Has the main guest become a captured process; answers where the word on it comes.
+    pub(super) fn restore(&mut self, ground: &Ground, given: &Given<'_>) -> Result<&OwnedFd, Failure> {
+        let gone = || Failure { step: Step::Restore, errno: libc::ESRCH, detail: String::new() };
+        let tracer = Tracer::restore(ground, &self.parts, &self.processes().ok_or_else(gone)?, given)?;
+        Ok(self.tracer.insert(tracer).word())
+    }
+
+    fn processes(&self) -> Option<Processes<'_>> {
+        let (_, main) = self.guests.first()?;
+        let first = &self.first.as_ref()?.process.pidfd;
+        Some(Processes { first, main: &main.process, orders: &main.orders, output: main.output_inode })
+    }
+
+    /// Hears how capturing or restoring went; there is no tracer any more then.
+    pub(super) fn hear_tracer(&mut self) -> Option<Word> {
+        let tracer = self.tracer.take()?;
+        let word = tracer.hear();
+        tracer.end();
+        Some(word)
+    }
+
     /// Answers a launch over the channel.
     pub(super) fn send_launched(&mut self) -> io::Result<()> {
         let gone = || io::Error::from_raw_os_error(libc::ESRCH);
@@ -240,6 +277,9 @@ impl Member {
 
     /// Kills everything in the sandbox, which takes a moment.
     pub(super) fn kill(&self) {
+        if let Some(tracer) = &self.tracer {
+            tracer.kill();
+        }
         if let Some(first) = &self.first {
             let _ = rustix::process::pidfd_send_signal(&first.process.pidfd, Signal::KILL);
         }
@@ -248,6 +288,10 @@ impl Member {
     /// Kills everything in the sandbox and waits for it.
     pub(super) fn end(&mut self) {
         self.guests.clear();
+        // What it traces ends only when it lets go.
+        if let Some(tracer) = self.tracer.take() {
+            tracer.end();
+        }
         if let Some(first) = self.first.take() {
             namespace::end(&first.process);
         }
@@ -405,6 +449,7 @@ impl Ends {
             number_inside,
             orders: self.orders,
             execution: self.execution,
+            output_inode: tracer::inode(&self.output),
             output: Some(self.output),
             exit: Some(self.exit),
             report: Some(self.report),

@@ -270,14 +270,14 @@ fn host_network() {
     assert_eq!(finish(sandbox).output, "connected\n");
 }
 
-/// What a launcher of the user nobody prints, after `prepare` ran as root and inside of `wrapper`.
-fn as_ordinary_user(prepare: &str, wrapper: &str) -> String {
+/// What a role that the user nobody plays prints, after `prepare` ran as root and inside of `wrapper`.
+pub(crate) fn as_ordinary_user(role: &str, prepare: &str, wrapper: &str) -> String {
     let directory = tempfile::tempdir_in("/tmp").unwrap();
     let path = directory.path().display();
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all";
     let script = format!(
         "set -e; mkdir {path}/scratch; cp /proc/{}/exe {path}/program; chown -R 65534:65534 {path}; {prepare}; \
-         exec {nobody} {wrapper} {path}/program role-ordinary {path}",
+         exec {nobody} {wrapper} {path}/program {role} {path}",
         std::process::id()
     );
     let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
@@ -299,26 +299,29 @@ fn check_ordinary(output: &str, more: &[&str]) {
 }
 
 fn an_ordinary_user_can_launch() {
-    let output = as_ordinary_user("true", "");
+    let output = as_ordinary_user("role-ordinary", "true", "");
     check_ordinary(&output, &["own /proc: Enforced\n", "CapBnd:\t0000000000000000\n"]);
 }
 
 fn root_of_a_rootless_container_can_launch() {
-    let output = as_ordinary_user("true", "unshare --user --map-root-user");
+    let output = as_ordinary_user("role-ordinary", "true", "unshare --user --map-root-user");
     check_ordinary(&output, &["own /proc: Enforced\n", "CapBnd:\t0000000000000000\n"]);
 }
 
 /// Container engines cover parts of `/proc`; the kernel then refuses ordinary users a fresh one.
 fn a_refused_proc_is_told() {
-    let output = as_ordinary_user("mount -t tmpfs none /proc/tty", "");
+    let output = as_ordinary_user("role-ordinary", "mount -t tmpfs none /proc/tty", "");
     check_ordinary(&output, &["own /proc: Limited(\"sandboxes have an empty /proc: mount /proc: "]);
 }
 
 fn refused_user_namespaces_are_told_with_a_remedy() {
     let none =
         "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --inh-caps=-all --bounding-set=-sys_admin";
-    let output =
-        as_ordinary_user("true", &format!("unshare --user --map-root-user sh -c '{none} \"$@\"' sh"));
+    let output = as_ordinary_user(
+        "role-ordinary",
+        "true",
+        &format!("unshare --user --map-root-user sh -c '{none} \"$@\"' sh"),
+    );
     assert!(output.contains("CreateUserNamespace"), "{output}");
     assert!(output.contains("sysctl user.max_user_namespaces"), "{output}");
 }

@@ -91,6 +91,7 @@ pub(crate) fn spec(argv: &[&str]) -> Spec {
         processes: 128,
         network: Network::Isolated,
         template: None,
+        snapshot: None,
     }
 }
 
@@ -194,6 +195,13 @@ pub(crate) fn play(role: &str) -> ExitCode {
             let sleeper =
                 launcher.launch(&python("print('up', flush=True); import time; time.sleep(30)")).unwrap();
             wait_for("the peak", || (sleeper.usage().peak_memory_bytes > MB).then_some(()));
+            ExitCode::SUCCESS
+        }
+        // One that captures and restores.
+        "role-ordinary-snapshot" => {
+            let options = options(&directory);
+            let launcher = Launcher::start(&options).unwrap();
+            println!("{}", super::snapshot::capture_and_go_on(&launcher));
             ExitCode::SUCCESS
         }
         other => panic!("unknown role {other}"),
