@@ -52,6 +52,13 @@ def stored(size):
 NAMED = {
     "hello": lambda: python("def handler(event, context):\n    return 'hello'\n"),
     "other": lambda: python("def handler(event, context):\n    return 'other'\n"),
+    "broken": lambda: python("raise ValueError('failed')\n"),
+    "slow to begin": lambda: python("import time\ntime.sleep(3)\ndef handler(event, context):\n    return 'hello'\n"),
+    "slow to restore": lambda: python(
+        "import snapshot_restore_py, time\n"
+        "snapshot_restore_py.register_after_restore(time.sleep, 20)\n"
+        "def handler(event, context):\n    pass\n"
+    ),
     "failing": lambda: python("def handler(event, context):\n    raise ValueError('failed')\n"),
     "one byte above the limit of a zip": lambda: padded(50 * 1024 * 1024 + 1),
     "above the limit of a request": lambda: padded(52_700_000),

@@ -178,7 +178,8 @@ fn layers(layers: &[Layer]) -> Option<Vec<model::Layer>> {
     (!layers.is_empty()).then(|| shown.collect())
 }
 
-/// On for versions that can be invoked, as callers wait for; a version starts as others do, whatever it says.
+/// On for versions that can be invoked, whose snapshot there is then, or is made again when it is needed. Versions of
+/// runtimes that this host does not run have none and are shown like others, so that deployments go on.
 fn snap_start(record: &FunctionVersion) -> model::SnapStartResponse {
     let is_published = record.version != Version::Latest && record.state == State::Active;
     let (apply_on, status) = match record.definition.snap_start {

@@ -1,5 +1,6 @@
 //! What a change left to be done: functions become active, updates come into effect, mappings and capacity
-//! providers come to rest or go, code that nothing names goes.
+//! providers come to rest or go, code that nothing names goes. Versions that wait for a snapshot are left to those who
+//! run functions.
 //!
 //! The loop looks at what is stored and takes no input, so that after a restart it goes on with what was left.
 

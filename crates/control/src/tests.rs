@@ -26,6 +26,7 @@ mod random;
 mod random_mappings;
 mod resource_policy;
 mod settings;
+mod snap_start;
 mod states;
 mod tags;
 mod tenancy;

@@ -70,6 +70,10 @@ pub(crate) struct ServeArguments {
     /// AWS; 0 stops them within 10 milliseconds.
     #[arg(long, value_name = "MILLISECONDS", env = "FIRELET_FREEZE_AFTER", default_value_t = 100)]
     pub(crate) freeze_after: u64,
+    /// Memory for the snapshots that versions with SnapStart start from, in MB: beyond that those used longest ago are
+    /// dropped, and made again when they are needed.
+    #[arg(long, value_name = "MB", env = "FIRELET_SNAPSHOT_MEMORY", default_value_t = 512)]
+    pub(crate) snapshot_memory: u32,
     #[command(flatten)]
     pub(crate) s3: S3Arguments,
 }
@@ -140,6 +144,7 @@ impl ServeArguments {
             memory_reserve: self.memory_reserve,
             busy_poll: Duration::from_micros(self.busy_poll().into()),
             freeze_after: Duration::from_millis(self.freeze_after),
+            snapshot_memory: u64::from(self.snapshot_memory) << 20,
         }
     }
 

@@ -1,12 +1,13 @@
 //! How `/_firelet/environments` is spelled: what there is on this node, as JSON. No secrets, nothing of invocations.
 
-use firelet_invoke::{Activity, Inventory, Resident, Stock};
+use firelet_invoke::{Activity, Inventory, Resident, SnapshotStock, Stock};
 use serde_json::{Value, json};
 
 pub(crate) fn describe(inventory: &Inventory) -> Value {
     json!({
         "environments": inventory.environments.iter().map(environment).collect::<Vec<_>>(),
         "prepared": inventory.prepared.iter().map(prepared).collect::<Vec<_>>(),
+        "snapshots": snapshots(inventory.snapshots),
         "helper": { "processId": inventory.helper_id },
     })
 }
@@ -50,6 +51,14 @@ fn prepared(stock: &Stock) -> Value {
     })
 }
 
+fn snapshots(stock: SnapshotStock) -> Value {
+    json!({
+        "count": stock.count,
+        "memoryBytes": stock.memory_bytes,
+        "memoryLimitBytes": stock.memory_limit_bytes,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use firelet_invoke::{InitializationType, Observation, Version};
@@ -79,7 +88,9 @@ mod tests {
         let prepared =
             vec![Stock { name: "python3.13".into(), wanted: 2, waiting: 1, memory_bytes: 9 << 20 }];
         let id = resident.seen.id.to_string();
-        let inventory = Inventory { environments: vec![resident, ending], prepared, helper_id: 4700 };
+        let snapshots = SnapshotStock { count: 2, memory_bytes: 30 << 20, memory_limit_bytes: 1 << 29 };
+        let inventory =
+            Inventory { environments: vec![resident, ending], prepared, snapshots, helper_id: 4700 };
         let expected = json!({
             "environments": [
                 {
@@ -94,6 +105,7 @@ mod tests {
                 },
             ],
             "prepared": [{ "runtime": "python3.13", "wanted": 2, "waiting": 1, "memoryBytes": 9_437_184 }],
+            "snapshots": { "count": 2, "memoryBytes": 31_457_280, "memoryLimitBytes": 536_870_912 },
             "helper": { "processId": 4700 },
         });
         assert_eq!(describe(&inventory), expected);

@@ -179,6 +179,10 @@ pub(crate) fn from_invoke(error: &InvokeError) -> ApiError {
         InvokeError::InvalidPayload(_) => ErrorKind::InvalidRequestContentException,
         InvokeError::PayloadTooLarge { .. } => ErrorKind::RequestTooLargeException,
         InvokeError::NotActive(_) => ErrorKind::ResourceConflictException,
+        InvokeError::SnapshotNotReady => ErrorKind::SnapStartNotReadyException,
+        InvokeError::SnapshotLost => ErrorKind::SnapStartRegenerationFailureException,
+        InvokeError::RestoreFailed => ErrorKind::SnapStartException,
+        InvokeError::RestoreTimedOut => ErrorKind::SnapStartTimeoutException,
         InvokeError::Unsupported { .. } => ErrorKind::NotImplemented,
         InvokeError::TenantMissing
         | InvokeError::TenantUnexpected
@@ -231,7 +235,12 @@ fn from_lease(error: &InvokeError, source: &LeaseError) -> ApiError {
         }
         LeaseError::Image => ApiError::new(ErrorKind::NotImplemented, source.to_string()),
         LeaseError::Stopped => internal(),
-        LeaseError::Init(_) | LeaseError::Runtime(_) | LeaseError::Code(_) | LeaseError::Start(_) => {
+        LeaseError::Snapshot(cause) => from_lease(error, cause),
+        LeaseError::Restore(_)
+        | LeaseError::Init(_)
+        | LeaseError::Runtime(_)
+        | LeaseError::Code(_)
+        | LeaseError::Start(_) => {
             log("an invocation", error);
             internal()
         }

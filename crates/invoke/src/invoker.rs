@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use firelet_pool::{
-    Begun, Group, Inventory, Invocation, Lease, LeaseError, Outcome, Pool, Undelivered, catalogue,
+    Begun, Group, Inventory, Invocation, Lease, LeaseError, Outcome, Pool, RestoreFailure, Undelivered,
+    catalogue,
 };
 use firelet_store::{FunctionVersion, State, Store, Version};
 use firelet_types::{
@@ -164,6 +165,24 @@ pub enum Error {
         "The operation cannot be performed at this time. The function is currently in the following state: {0}"
     )]
     NotActive(&'static str),
+    /// The version waits for its snapshot. The words are those of
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/snapstart-troubleshooting.html>.
+    #[error(
+        "Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE."
+    )]
+    SnapshotNotReady,
+    /// The version has lost its snapshot, and its Init phase failed this time. The words are those of the model.
+    #[error("Lambda couldn't regenerate the SnapStart snapshot for the function.")]
+    SnapshotLost,
+    /// The function failed as it was restored from its snapshot. The words are those of the model.
+    #[error(
+        "The afterRestore() runtime hook encountered an error. For more information, check the Amazon CloudWatch logs."
+    )]
+    RestoreFailed,
+    /// That took too long. The words are those of
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/snapstart-troubleshooting.html>.
+    #[error("Lambda couldn't restore the snapshot within the timeout limit.")]
+    RestoreTimedOut,
     /// Nothing on this host runs the function's runtime.
     #[error(transparent)]
     Runtime(catalogue::Error),
@@ -337,9 +356,12 @@ impl Invoker {
     }
 
     /// The environments of a version that can be invoked. One that is still being created is waited for, since
-    /// that takes milliseconds here.
+    /// that takes milliseconds here; unless it waits for its snapshot, which takes as long as its Init phase.
     async fn invocable(&self, arn: &FunctionArn) -> Result<Route, Error> {
         let route = self.find(arn)?;
+        if route.function.awaits_snapshot() {
+            return Err(Error::SnapshotNotReady);
+        }
         if !matches!(route.function.state, State::Pending(_)) {
             return check_state(route);
         }
@@ -543,6 +565,13 @@ impl Attempt {
             Unavailable::Scaling(limit) => Err(Error::ScalingExceeded(limit)),
             Unavailable::Lease(LeaseError::Init(failed)) => Ok(failed.outcome(self.invocation.request_id)),
             Unavailable::Lease(LeaseError::Runtime(error)) => Err(Error::Runtime(error)),
+            Unavailable::Lease(LeaseError::Restore(failed)) => Err(match failed.failure {
+                RestoreFailure::Hook(_) | RestoreFailure::Init(_) => Error::RestoreFailed,
+                RestoreFailure::TimedOut => Error::RestoreTimedOut,
+            }),
+            Unavailable::Lease(LeaseError::Snapshot(cause)) if matches!(*cause, LeaseError::Init(_)) => {
+                Err(Error::SnapshotLost)
+            }
             Unavailable::Lease(source) => {
                 Err(Error::Environment { function: self.function.name.clone(), source })
             }
@@ -578,6 +607,7 @@ impl From<LeaseError> for Unavailable {
 fn check_state(route: Route) -> Result<Route, Error> {
     match route.function.state {
         State::Active | State::Inactive(_) => Ok(route),
+        State::Pending(_) if route.function.awaits_snapshot() => Err(Error::SnapshotNotReady),
         State::Pending(_) => Err(Error::NotActive("Pending")),
         State::Failed(_) => Err(Error::NotActive("Failed")),
         State::ActiveNonInvocable => Err(Error::NotActive("ActiveNonInvocable")),

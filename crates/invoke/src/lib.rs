@@ -14,7 +14,8 @@ mod stream;
 mod trace;
 
 pub use firelet_pool::{
-    Activity, CodeError, InitializationType, Inventory, LeaseError, Observation, Resident, Stock,
+    Activity, CodeError, InitializationType, Inventory, LeaseError, Observation, Resident, SnapshotStock,
+    Stock,
 };
 pub use firelet_store::Version;
 

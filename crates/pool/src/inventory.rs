@@ -1,10 +1,12 @@
-//! What there is on this node, for people and for tests: environments, interpreters that wait, the helper. Changes nothing.
+//! What there is on this node, for people and for tests: environments, interpreters that wait, snapshots, the helper.
+//! Changes nothing.
 
 use firelet_runtime::{Observation, Sandboxes, Stock};
 use firelet_store::Version;
 use firelet_types::{FunctionName, Scope, TenantId};
 
 use crate::service::Key;
+use crate::snapshot::SnapshotStock;
 
 /// What there is on this node.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub struct Inventory {
     pub environments: Vec<Resident>,
     /// The interpreters that were started ahead, by runtime; none where the helper does not tell.
     pub prepared: Vec<Stock>,
+    /// The snapshots that environments can start from.
+    pub snapshots: SnapshotStock,
     /// The process id of the helper that makes sandboxes.
     pub helper_id: u32,
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use firelet_runtime::{
-    AnswerStream, Environment, InitFailed, Invocation, Outcome, Running, StartError, Undelivered, catalogue,
+    AnswerStream, Environment, InitFailed, Invocation, Outcome, RestoreFailed, Running, StartError,
+    Undelivered, catalogue,
 };
 
 use crate::code_cache::CodeError;
@@ -17,6 +18,12 @@ pub enum LeaseError {
     /// The function's own Init phase failed; the caller gets its answer.
     #[error("the Init phase failed")]
     Init(InitFailed),
+    /// The function's version has lost its snapshot, and there is no other for this reason, which all hear who wait for it.
+    #[error("cannot make the snapshot of the version anew")]
+    Snapshot(#[source] Arc<LeaseError>),
+    /// The environment could not start from the snapshot of its version.
+    #[error("the Restore phase failed: {}", .0.failure.error_type())]
+    Restore(RestoreFailed),
     /// The code could not be made ready.
     #[error("cannot make the code ready")]
     Code(#[source] CodeError),

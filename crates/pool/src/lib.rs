@@ -15,10 +15,12 @@ mod memory;
 mod preparation;
 mod provisioning;
 mod service;
+mod snapshot;
+mod snapshotting;
 
 pub use firelet_runtime::{
-    Activity, AnswerStream, InitializationType, Invocation, Observation, Outcome, Stock, Undelivered,
-    catalogue,
+    Activity, AnswerStream, InitializationType, Invocation, Observation, Outcome, RestoreFailure, Stock,
+    Undelivered, catalogue,
 };
 
 pub use code_cache::{CodeCache, CodeError};
@@ -27,3 +29,4 @@ pub use inventory::{Inventory, Resident};
 pub use lease::{Begun, Lease, LeaseError, Unfinished};
 pub use memory::MemoryReserve;
 pub use service::{Options, Pool, PoolService};
+pub use snapshot::SnapshotStock;

@@ -218,8 +218,12 @@ fn reason(error: &LeaseError) -> String {
         LeaseError::Init(_) => INIT_FAILURE.to_owned(),
         LeaseError::Image => error.to_string(),
         LeaseError::Runtime(error) => error.to_string(),
-        LeaseError::Code(_) | LeaseError::Start(_) | LeaseError::Overloaded | LeaseError::Stopped => {
-            SERVER_FAILURE.to_owned()
-        }
+        // Versions that start from snapshots are refused provisioned concurrency.
+        LeaseError::Snapshot(_)
+        | LeaseError::Restore(_)
+        | LeaseError::Code(_)
+        | LeaseError::Start(_)
+        | LeaseError::Overloaded
+        | LeaseError::Stopped => SERVER_FAILURE.to_owned(),
     }
 }

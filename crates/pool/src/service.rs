@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use firelet_runtime::{
     Catalogue, Environment, Function, InitPhase, InitializationType, JsonLogging, Readiness, Sandboxes,
-    StartError, start,
+    Snapshot, StartError, restore, start, start_for_snapshot,
 };
 use firelet_store::definition::LogFormat;
 use firelet_store::{FunctionVersion, Store, Version};
-use firelet_types::{FunctionName, Scope, TenantId, limits};
+use firelet_types::{FunctionName, RevisionId, Scope, TenantId, limits};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -27,6 +27,8 @@ use crate::lease::{LeaseError, Orphan};
 use crate::memory::{MemoryReserve, MemoryWatch};
 use crate::preparation::Preparation;
 use crate::provisioning::{Occasion, Provisioning};
+use crate::snapshot::Snapshots;
+use crate::snapshotting::Snapshotting;
 
 /// Requests that may wait for the service; beyond that callers are told that the pool is overloaded.
 const TASKS: usize = 4_096;
@@ -49,6 +51,8 @@ pub struct Options {
     pub busy_poll: Duration,
     /// How long an environment is idle before its processes are made to stand still.
     pub freeze_after: Duration,
+    /// Bytes of memory that snapshots may hold together; beyond that those used longest ago are dropped.
+    pub snapshot_memory: u64,
 }
 
 impl Default for Options {
@@ -59,6 +63,7 @@ impl Default for Options {
             memory_reserve: MemoryReserve::Percent(5),
             busy_poll: Duration::from_micros(150),
             freeze_after: Duration::from_millis(100),
+            snapshot_memory: 512 << 20,
         }
     }
 }
@@ -107,6 +112,7 @@ struct Shared {
     polling: Arc<BusyPoll>,
     freezing: Arc<Freezing>,
     sandboxes: Arc<Sandboxes>,
+    snapshots: Arc<Snapshots<Snapshot>>,
 }
 
 /// What makes environments; runs until the server stops.
@@ -123,6 +129,7 @@ pub(crate) struct Maker {
     runtime: firelet_runtime::Options,
     catalogue: Catalogue,
     code: CodeCache,
+    snapshots: Arc<Snapshots<Snapshot>>,
 }
 
 impl Pool {
@@ -136,6 +143,7 @@ impl Pool {
         store: Arc<Store>,
     ) -> (Self, PoolService) {
         let (sender, tasks) = mpsc::channel(TASKS);
+        let snapshots = Arc::new(Snapshots::new(options.snapshot_memory, Snapshot::size));
         let shared = Arc::new(Shared {
             groups: RwLock::default(),
             retired: Mutex::default(),
@@ -143,8 +151,9 @@ impl Pool {
             polling: Arc::new(BusyPoll::new(options.busy_poll)),
             freezing: Arc::new(Freezing::new(options.freeze_after)),
             sandboxes: Arc::clone(&runtime.sandboxes),
+            snapshots: Arc::clone(&snapshots),
         });
-        let maker = Arc::new(Maker { runtime, catalogue, code });
+        let maker = Arc::new(Maker { runtime, catalogue, code, snapshots });
         let service = PoolService { options, maker, shared: Arc::clone(&shared), store, tasks };
         (Self { shared }, service)
     }
@@ -207,7 +216,7 @@ impl Pool {
         let asked = tokio::task::spawn_blocking(move || inventory::stock(&sandboxes));
         // Only a server that stops does not answer.
         let prepared = asked.await.unwrap_or_default();
-        Inventory { environments, prepared, helper_id }
+        Inventory { environments, prepared, snapshots: self.shared.snapshots.stock(), helper_id }
     }
 
     /// Runs `work` to its end, whether or not its caller stays.
@@ -269,7 +278,7 @@ impl Shared {
 }
 
 /// Whether environments of `old` may serve `new`.
-fn is_same_configuration(old: &FunctionVersion, new: &FunctionVersion) -> bool {
+pub(crate) fn is_same_configuration(old: &FunctionVersion, new: &FunctionVersion) -> bool {
     old.last_modified == new.last_modified && old.definition == new.definition
 }
 
@@ -297,6 +306,12 @@ impl PoolService {
             Arc::clone(&self.store),
             driver_sender.clone(),
         );
+        let mut snapshotting = Snapshotting::new(
+            Pool { shared: Arc::clone(&self.shared) },
+            Arc::clone(&self.maker),
+            Arc::clone(&self.store),
+            driver_sender.clone(),
+        );
         let mut preparation = Preparation::new(Arc::clone(&self.maker), Arc::clone(&self.store));
         loop {
             tokio::select! {
@@ -319,9 +334,11 @@ impl PoolService {
                 },
                 Ok(()) = changes.changed() => {
                     provisioning.follow();
+                    snapshotting.follow();
                     preparation.follow();
                 }
                 () = preparation.progress() => {}
+                () = snapshotting.progress() => {}
                 () = provisioning.progress() => provisioning.step(Occasion::Change),
                 Some(driver) = new_drivers.recv() => {
                     drivers.spawn(driver);
@@ -330,6 +347,7 @@ impl PoolService {
                 _ = tick.tick() => {
                     self.tend(&mut generation, &mut memory);
                     provisioning.step(Occasion::Tick);
+                    snapshotting.follow();
                     preparation.follow();
                 }
                 Some(_) = work.join_next(), if !work.is_empty() => {}
@@ -360,10 +378,12 @@ impl PoolService {
     /// Ends what has been idle too long, what is too much or more than there is memory for, and what the store no longer has.
     fn tend(&self, generation: &mut u64, memory: &mut MemoryWatch) {
         let now = self.store.changes().generation();
-        if *generation != now {
+        let has_changed = *generation != now;
+        if has_changed {
             *generation = now;
             self.retire_replaced();
         }
+        self.shared.snapshots.tend(&self.store, has_changed);
         let mut idle = 0;
         let now = Instant::now();
         let cutoff = now.checked_sub(self.options.idle_lifetime);
@@ -469,6 +489,9 @@ impl Maker {
         group: &Group,
         drivers: &mpsc::UnboundedSender<Driver>,
     ) -> Result<Arc<Environment>, LeaseError> {
+        if group.function().starts_from_snapshot() {
+            return self.make_from_snapshot(group, drivers).await;
+        }
         let timeout = group.function().definition.timeout;
         if let Some(dormant) = group.take_dormant().await
             && let Some(result) = revive(&dormant, timeout).await
@@ -487,6 +510,59 @@ impl Maker {
             return result;
         }
         self.attempt(group, &function, timeout, InitPhase::Invoke, drivers).await
+    }
+
+    /// Makes an environment for an invocation that waits for it, from the snapshot of its version, which is made first if it
+    /// was lost. Init is not repeated where it fails: the version has been initialised before.
+    async fn make_from_snapshot(
+        &self,
+        group: &Group,
+        drivers: &mpsc::UnboundedSender<Driver>,
+    ) -> Result<Arc<Environment>, LeaseError> {
+        let function = self.function(group.function(), InitializationType::SnapStart).await?;
+        let snapshot = self.snapshot_of(group, &function, drivers).await?;
+        let (restoring, driver) =
+            restore(&self.runtime, &function, &snapshot).await.map_err(|error| match error {
+                StartError::Unrestored(failed) => LeaseError::Restore(failed),
+                error => LeaseError::Start(error),
+            })?;
+        group.started(restoring.observer());
+        drivers.send(Box::pin(driver)).map_err(|_| LeaseError::Stopped)?;
+        restoring.finish().await.map_err(LeaseError::Restore)
+    }
+
+    /// The snapshot of a version, made if there is none.
+    pub(crate) async fn snapshot(
+        &self,
+        group: &Group,
+        drivers: &mpsc::UnboundedSender<Driver>,
+    ) -> Result<Snapshot, LeaseError> {
+        let function = self.function(group.function(), InitializationType::SnapStart).await?;
+        self.snapshot_of(group, &function, drivers).await
+    }
+
+    async fn snapshot_of(
+        &self,
+        group: &Group,
+        function: &Function,
+        drivers: &mpsc::UnboundedSender<Driver>,
+    ) -> Result<Snapshot, LeaseError> {
+        let make = async {
+            let (capturing, driver) = start_for_snapshot(&self.runtime, function).await.map_err(of_start)?;
+            group.started(capturing.observer());
+            drivers.send(Box::pin(driver)).map_err(|_| LeaseError::Stopped)?;
+            capturing.capture().await.map_err(|mut failed| {
+                // Those who hear of the failure have no use for where it happened.
+                failed.environment = None;
+                LeaseError::Init(failed)
+            })
+        };
+        self.snapshots.obtain(group.function(), make).await
+    }
+
+    /// The revision of a version whose state changes.
+    pub(crate) fn new_revision(&self) -> RevisionId {
+        RevisionId::new(&self.runtime.ids)
     }
 
     /// Makes an environment ahead of invocations.
@@ -508,11 +584,7 @@ impl Maker {
         phase: InitPhase,
         drivers: &mpsc::UnboundedSender<Driver>,
     ) -> Result<Arc<Environment>, LeaseError> {
-        let (starting, driver) =
-            start(&self.runtime, function, phase).await.map_err(|error| match error {
-                StartError::Unlaunched(failed) => LeaseError::Init(failed),
-                error => LeaseError::Start(error),
-            })?;
+        let (starting, driver) = start(&self.runtime, function, phase).await.map_err(of_start)?;
         group.started(starting.observer());
         drivers.send(Box::pin(driver)).map_err(|_| LeaseError::Stopped)?;
         starting.initialise(limit).await.map_err(LeaseError::Init)
@@ -558,6 +630,13 @@ impl Maker {
             json_logging,
             initialization,
         })
+    }
+}
+
+fn of_start(error: StartError) -> LeaseError {
+    match error {
+        StartError::Unlaunched(failed) => LeaseError::Init(failed),
+        error => LeaseError::Start(error),
     }
 }
 

@@ -13,6 +13,7 @@ mod provisioned_concurrency;
 pub(crate) mod row;
 mod scaling;
 mod settings;
+mod snapshot;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -24,7 +25,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use crate::database::Database;
-use crate::definition::Definition;
+use crate::definition::{Definition, SnapStart};
 use crate::error::Error;
 
 pub use alias::Alias;
@@ -98,6 +99,19 @@ impl FunctionVersion {
     pub const fn is_unsettled(&self) -> bool {
         matches!(self.state, State::Pending(_) | State::Deactivating)
             || matches!(self.last_update, Some(LastUpdate::InProgress(_)))
+    }
+
+    /// Whether its environments start from a snapshot: `$LATEST` never does.
+    #[must_use]
+    pub const fn starts_from_snapshot(&self) -> bool {
+        matches!(self.version, Version::Published(_))
+            && matches!(self.definition.snap_start, SnapStart::PublishedVersions)
+    }
+
+    /// Whether creation has still to be finished, and it is a snapshot that is missing.
+    #[must_use]
+    pub const fn awaits_snapshot(&self) -> bool {
+        self.starts_from_snapshot() && matches!(self.state, State::Pending(_))
     }
 }
 
@@ -288,7 +302,8 @@ impl Functions {
         self.database.read(|connection| row::usage(connection, scope))
     }
 
-    /// All versions whose creation or update has still to be finished.
+    /// All versions whose creation or update the control plane has still to finish: those that wait for a snapshot are not
+    /// among them.
     ///
     /// # Errors
     /// When the database cannot be read.

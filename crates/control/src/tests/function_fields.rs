@@ -122,26 +122,6 @@ async fn accelerators_have_memory_and_come_with_more_storage() {
 }
 
 #[tokio::test]
-async fn snapshots_are_on_for_versions_that_can_be_invoked() {
-    let world = World::new();
-    let snap_start = json!({ "ApplyOn": "PublishedVersions" });
-    let status = |status: &str| json!({ "SnapStart": { "ApplyOn": "PublishedVersions", "OptimizationStatus": status } });
-    let creation = json!({ "FunctionName": "echo", "SnapStart": snap_start, "Publish": true });
-    check(&world.create(creation).await.unwrap(), &status("Off"));
-    world.control.settle().await.unwrap();
-    check(&world.get("echo", None).await.unwrap(), &status("Off"));
-    check(&world.get("echo", Some("1")).await.unwrap(), &status("On"));
-    let off = json!({ "FunctionName": "echo", "SnapStart": { "ApplyOn": "None" } });
-    world.configure(off).await.unwrap();
-    world.control.settle().await.unwrap();
-    world.publish(json!({ "FunctionName": "echo" })).await.unwrap();
-    check(
-        &world.get("echo", Some("2")).await.unwrap(),
-        &json!({ "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" } }),
-    );
-}
-
-#[tokio::test]
 async fn snapshots_stand_against_other_settings() {
     let efs = json!([{ "Arn": EFS, "LocalMountPath": "/mnt/data" }]);
     for (members, what) in [

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use firelet_api::model;
 use firelet_store::Store;
+use firelet_store::function::{Entry, Reason};
 use firelet_types::clock::ManualClock;
 use firelet_types::{AccountId, Ids, Region, Scope, Timestamp};
 use serde::Serialize;
@@ -101,6 +102,17 @@ impl World {
         let published = self.control.publish_version(&self.scope, request(members)).await;
         self.control.settle().await?;
         published.map(answer)
+    }
+
+    /// Tells the store that every version has its snapshot that waits for one, or failed.
+    pub(super) async fn settle_snapshots(&self, failure: Option<Reason>) {
+        let functions = self.control.store.functions();
+        for seen in functions.awaiting_snapshots().unwrap() {
+            let (failure, revision) = (failure.clone(), self.control.new_revision());
+            let (scope, name) = (seen.scope.clone(), seen.name.clone());
+            let settle = move |entry: &mut Entry<'_>| entry.settle_snapshot(&seen, failure, revision);
+            functions.update::<_, firelet_store::Error, _>(&scope, &name, settle).await.unwrap();
+        }
     }
 
     pub(super) async fn list_versions(&self, members: Value) -> Result<Value, Error> {

@@ -30,6 +30,7 @@ pub(crate) struct EnvironmentsArguments {
 struct Inventory {
     environments: Vec<Environment>,
     prepared: Vec<Prepared>,
+    snapshots: Snapshots,
     helper: Helper,
 }
 
@@ -53,6 +54,14 @@ struct Prepared {
     wanted: usize,
     waiting: usize,
     memory_bytes: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Snapshots {
+    count: usize,
+    memory_bytes: u64,
+    memory_limit_bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +104,9 @@ fn describe(inventory: &Inventory) -> String {
         // To write to text cannot fail.
         let _ = writeln!(text, "{runtime}: {waiting} of {wanted} interpreters wait, with {memory}");
     }
+    let Snapshots { count, memory_bytes, memory_limit_bytes } = inventory.snapshots;
+    let (memory, limit) = (megabytes(memory_bytes), megabytes(memory_limit_bytes));
+    let _ = writeln!(text, "snapshots: {count}, with {memory} of {limit}");
     let _ = writeln!(text, "sandbox helper: process {}", inventory.helper.process_id);
     text
 }
@@ -148,8 +160,10 @@ mod tests {
     #[test]
     fn nothing_is_told_in_words() {
         check(
-            r#"{"environments": [], "prepared": [], "helper": {"processId": 7}}"#,
-            "No function has an execution environment.\n\nsandbox helper: process 7\n",
+            r#"{"environments": [], "prepared": [], "helper": {"processId": 7},
+                "snapshots": {"count": 0, "memoryBytes": 0, "memoryLimitBytes": 536870912}}"#,
+            "No function has an execution environment.\n\nsnapshots: 0, with 0 MB of 512 MB\n\
+             sandbox helper: process 7\n",
         );
     }
 
@@ -166,6 +180,7 @@ mod tests {
                      "initializationType": "on-demand"}
                 ],
                 "prepared": [{"runtime": "python3.13", "wanted": 2, "waiting": 1, "memoryBytes": 9000000}],
+                "snapshots": {"count": 2, "memoryBytes": 30000000, "memoryLimitBytes": 536870912},
                 "helper": {"processId": 4700}
             }"#,
             "ACCOUNT       REGION     FUNCTION            VERSION  STATE   PROCESS  PEAK MEMORY\n\
@@ -173,6 +188,7 @@ mod tests {
              000000000000  us-east-1  by-tenant for blue  12       busy    -        0 MB\n\
              \n\
              python3.13: 1 of 2 interpreters wait, with 9 MB\n\
+             snapshots: 2, with 29 MB of 512 MB\n\
              sandbox helper: process 4700\n",
         );
     }

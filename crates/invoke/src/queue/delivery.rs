@@ -97,11 +97,14 @@ impl Delivery {
                 Ok(if reserved == Some(0) { Outcome::ZeroReservedConcurrency } else { Outcome::Setback })
             }
             Error::Recursive => Ok(Outcome::Recursion),
+            // The function's own doing, as an Init phase that fails.
+            Error::SnapshotLost | Error::RestoreFailed | Error::RestoreTimedOut => Ok(Outcome::FunctionError),
             // An alias or a version that is gone may come back while the event lives.
             Error::ConcurrencyExceeded
             | Error::ScalingExceeded(_)
             | Error::Environment { source: LeaseError::Overloaded, .. }
             | Error::NotFound(_)
+            | Error::SnapshotNotReady
             | Error::NotActive(_) => Ok(Outcome::Setback),
             Error::InvalidPayload(_)
             | Error::Unpublished

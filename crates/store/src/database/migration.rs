@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0010_capacity_providers.sql"),
     include_str!("../../migrations/0011_events.sql"),
     include_str!("../../migrations/0012_runtimes.sql"),
+    include_str!("../../migrations/0013_snapshots.sql"),
 ];
 
 /// What holds for one server only, and is forgotten when the next one starts.

@@ -120,7 +120,7 @@ impl<'a> Entry<'a> {
                 record.revision.to_string(),
                 record.last_modified.as_millis(),
                 status,
-                record.is_unsettled(),
+                row::unsettled(record),
                 definition,
                 code.sha256.hex(),
                 i64::try_from(code.size_bytes).unwrap_or(i64::MAX),

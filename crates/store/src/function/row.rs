@@ -19,6 +19,13 @@ const LATEST: i64 = 0;
 /// The number in the database for `$LATEST.PUBLISHED`.
 const LATEST_PUBLISHED: i64 = -1;
 
+/// In the column `unsettled`: nothing is left to be done.
+const SETTLED: i64 = 0;
+/// The control plane has something to finish.
+const UNSETTLED: i64 = 1;
+/// A snapshot is to be made.
+const AWAITS_SNAPSHOT: i64 = 2;
+
 /// The JSON of the column `status`.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Status {
@@ -43,6 +50,17 @@ pub(crate) fn number(version: Version) -> i64 {
         Version::Latest => LATEST,
         Version::LatestPublished => LATEST_PUBLISHED,
         Version::Published(number) => i64::try_from(number).unwrap_or(i64::MAX),
+    }
+}
+
+/// The column `unsettled`: who has still to finish something about a version.
+pub(super) const fn unsettled(record: &FunctionVersion) -> i64 {
+    if record.awaits_snapshot() {
+        AWAITS_SNAPSHOT
+    } else if record.is_unsettled() {
+        UNSETTLED
+    } else {
+        SETTLED
     }
 }
 

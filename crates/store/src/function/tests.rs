@@ -305,6 +305,76 @@ async fn unfinished_work_is_found_after_a_restart() {
     assert_eq!(unsettled.iter().map(|record| record.name.as_str()).collect::<Vec<_>>(), ["new"]);
 }
 
+/// A version that waits for its snapshot.
+fn awaiting(name: &str) -> FunctionVersion {
+    let blank = record(name, Version::Published(1), 1);
+    let definition = Definition { snap_start: SnapStart::PublishedVersions, ..blank.definition };
+    FunctionVersion { definition, state: pending(), last_update: None, ..blank }
+}
+
+async fn settle(store: &Store, seen: &FunctionVersion, failure: Option<Reason>) -> FunctionVersion {
+    let (scope, name, version) = (seen.scope.clone(), seen.name.clone(), seen.version);
+    let seen = seen.clone();
+    let revision = RevisionId::new(&Ids::system());
+    let settle = move |entry: &mut Entry<'_>| entry.settle_snapshot(&seen, failure, revision);
+    store.functions().update::<_, Error, _>(&scope, &name, settle).await.unwrap();
+    FunctionVersion::clone(&store.functions().get(&scope, &name, version).unwrap().unwrap())
+}
+
+#[tokio::test]
+async fn versions_that_wait_for_a_snapshot_are_found_apart_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = open(&folder);
+        put(&store, &FunctionVersion { version: Version::Latest, ..awaiting("echo") }).await;
+        put(&store, &awaiting("echo")).await;
+        put(&store, &FunctionVersion { state: State::Active, ..awaiting("other") }).await;
+    }
+    let store = open(&folder);
+    let names = |records: Vec<FunctionVersion>| {
+        records.iter().map(|record| (record.name.to_string(), record.version)).collect::<Vec<_>>()
+    };
+    assert_eq!(names(store.functions().unsettled().unwrap()), [("echo".into(), Version::Latest)]);
+    let awaiting = store.functions().awaiting_snapshots().unwrap();
+    let [version] = awaiting.as_slice() else { panic!("{awaiting:?}") };
+    assert_eq!((version.name.as_str(), version.version), ("echo", Version::Published(1)));
+    settle(&store, version, None).await;
+    assert!(store.functions().awaiting_snapshots().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_wait_for_a_snapshot_ends_once() {
+    let reason = || Reason { code: "FunctionError".into(), text: "no".into() };
+    for (failure, state, last_update) in
+        [(None, State::Active, Some(LastUpdate::Successful)), (Some(reason()), State::Failed(reason()), None)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        let seen = awaiting("echo");
+        put(&store, &seen).await;
+        let ended = settle(&store, &seen, failure).await;
+        assert_eq!((&ended.state, &ended.last_update), (&state, &last_update));
+        assert_ne!(ended.revision, seen.revision);
+        assert_eq!(settle(&store, &seen, Some(reason())).await, ended);
+    }
+}
+
+#[tokio::test]
+async fn only_the_version_that_was_seen_gets_what_came_of_its_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let seen = awaiting("echo");
+    // Deleted meanwhile, and created anew with other code.
+    let code = Code { sha256: CodeSha256::from_bytes([8; 32]), ..seen.definition.code };
+    let other =
+        FunctionVersion { definition: Definition { code, ..seen.definition.clone() }, ..seen.clone() };
+    put(&store, &other).await;
+    assert_eq!(settle(&store, &seen, None).await, other);
+    let later = FunctionVersion { last_modified: Timestamp::from_millis(9), ..seen.clone() };
+    put(&store, &later).await;
+    assert_eq!(settle(&store, &seen, None).await, later);
+}
+
 #[tokio::test]
 async fn whoever_waits_for_changes_is_woken_after_the_commit() {
     let folder = tempfile::tempdir().unwrap();
