@@ -1,5 +1,6 @@
 """Where code comes from and goes to, and what is refused as code."""
 
+import hashlib
 import io
 import struct
 import urllib.request
@@ -9,6 +10,7 @@ import pytest
 
 from support import packages
 from support.objects import object_store
+from support.waiting import wait_for
 from support.world import World, refusal
 
 HELLO = packages.python("def handler(event, context):\n    return 'one'\n")
@@ -21,6 +23,44 @@ def test_the_download_link_gives_the_same_bytes(world):
     assert code["RepositoryType"] == "S3"
     with urllib.request.urlopen(code["Location"]) as answer:
         assert answer.read() == HELLO
+
+
+def test_new_code_is_unpacked_before_it_is_invoked(make_server):
+    world = World(make_server().start())
+    first, refused, second = (packages.python(f"def handler(event, context):\n    return {n}\n") for n in range(3))
+    name = world.deploy(first)
+    wait_for(lambda: is_unpacked(world, first), "the code is unpacked")
+    assert refusal(world.create, refused, name=name).code == "ResourceConflictException"
+    world.client.update_function_code(FunctionName=name, ZipFile=second)
+    wait_for(lambda: is_unpacked(world, second), "the new code is unpacked")
+    assert not is_unpacked(world, refused)
+    world.await_updated(name)
+    assert world.invoke(name).payload == 2
+
+
+def test_code_of_before_a_start_is_unpacked_when_it_is_invoked(make_server):
+    server = make_server().start()
+    old, new = (packages.python(f"def handler(event, context):\n    return {n}\n") for n in range(2))
+    world = World(server)
+    names = [world.deploy(old), world.deploy(old)]
+    wait_for(lambda: is_unpacked(world, old), "the code is unpacked")
+    server.stop()
+    unpacked(world, old).rename(server.data_directory / "away")
+    world = World(server.start())
+    world.client.delete_function(FunctionName=names[0])
+    world.deploy(new)
+    wait_for(lambda: is_unpacked(world, new), "the new code is unpacked")
+    assert not is_unpacked(world, old)
+    assert world.invoke(names[1]).payload == 0
+
+
+def is_unpacked(world, zip_bytes):
+    return unpacked(world, zip_bytes).is_dir()
+
+
+def unpacked(world, zip_bytes):
+    """The folder of a package that is unpacked."""
+    return world.server.data_directory / "code" / hashlib.sha256(zip_bytes).hexdigest()
 
 
 def test_a_changed_download_link_is_refused(world):

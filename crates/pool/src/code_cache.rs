@@ -1,4 +1,8 @@
 //! Unpacked code on local disk: each package once, shared read-only by every environment that runs it.
+//!
+//! Packages that have just come are unpacked before they are needed, one after the other, as far as there is room for such.
+
+mod ahead;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -6,12 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use firelet_store::Store;
-use firelet_store::archive::{self, ArchiveError, Limits};
+use firelet_store::archive::{self, ArchiveError, Limits, Summary};
 use firelet_types::CodeSha256;
 use parking_lot::Mutex;
 
+use ahead::Ahead;
+
 /// The folder, below that of the packages, of packages that were laid over one another.
 const MERGED: &str = "merged";
+/// What a file or a folder takes on disk besides its bytes, about.
+const ENTRY_BYTES: u64 = 4_096;
 
 /// Why code could not be made ready.
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +50,14 @@ pub struct CodeCache {
     store: Arc<Store>,
     /// One lock a package, so that it is unpacked once and others wait.
     packages: Mutex<HashMap<CodeSha256, Arc<tokio::sync::Mutex<()>>>>,
+    ahead: Mutex<Ahead>,
 }
 
 impl CodeCache {
     /// A cache below `root`, with packages from `store`.
     #[must_use]
     pub fn new(root: PathBuf, store: Arc<Store>) -> Self {
-        Self { root, store, packages: Mutex::default() }
+        Self { root, store, packages: Mutex::default(), ahead: Mutex::default() }
     }
 
     /// The folder with the unpacked package, made if this is the first time.
@@ -57,9 +66,75 @@ impl CodeCache {
     ///
     /// See [`CodeError`].
     pub async fn directory(&self, sha256: &CodeSha256) -> Result<PathBuf, CodeError> {
+        // From here on nobody takes it away.
+        self.ahead.lock().claim(sha256);
         let directory = self.root.join(sha256.hex());
-        self.once(*sha256, &directory, self.unpack(*sha256, directory.clone())).await?;
+        let unpack = async { self.unpack(*sha256, directory.clone()).await.map(|_| ()) };
+        self.once(*sha256, &directory, unpack).await?;
         Ok(directory)
+    }
+
+    /// Unpacks what comes to the store, one package after the other; to be run as a task of its own, and ends never.
+    pub async fn follow(&self) {
+        loop {
+            let result = match self.store.blobs().arrival().await {
+                Ok(sha256) => self.unpack_ahead(&sha256).await,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot tell which packages are new; none is unpacked ahead");
+                    continue;
+                }
+            };
+            if let Err(error) = result {
+                let cause = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error = cause,
+                    "cannot unpack a package ahead; its first invocation takes longer"
+                );
+            }
+        }
+    }
+
+    /// Unpacks a package that nobody needs yet. Others like it that are older may have to go.
+    async fn unpack_ahead(&self, sha256: &CodeSha256) -> Result<(), CodeError> {
+        let directory = self.root.join(sha256.hex());
+        if directory.is_dir() {
+            return Ok(());
+        }
+        let mut unpacked = None;
+        self.ahead.lock().begin(*sha256);
+        let unpack = async {
+            unpacked = Some(self.unpack(*sha256, directory.clone()).await?);
+            Ok(())
+        };
+        let result = self.once(*sha256, &directory, unpack).await;
+        match unpacked {
+            Some(summary) => self.make_room(sha256, summary).await,
+            None => self.ahead.lock().claim(sha256),
+        }
+        result
+    }
+
+    /// Counts what was unpacked, and takes away what has to go for it.
+    async fn make_room(&self, sha256: &CodeSha256, summary: Summary) {
+        let entries = u64::try_from(summary.entries).unwrap_or(u64::MAX);
+        let bytes = summary.unzipped_bytes.saturating_add(entries.saturating_mul(ENTRY_BYTES));
+        // Whoever claims a package finds it whole or not at all.
+        let taken: Vec<PathBuf> = {
+            let mut ahead = self.ahead.lock();
+            let surplus = ahead.finish(sha256, bytes);
+            surplus
+                .iter()
+                .filter_map(|surplus| archive::take_away(&self.root.join(surplus.hex())).ok())
+                .collect()
+        };
+        let remove = move || {
+            for folder in taken {
+                // What cannot be removed now is swept at the next start.
+                let _ = std::fs::remove_dir_all(folder);
+            }
+        };
+        // A panic in it was reported when it happened.
+        let _ = tokio::task::spawn_blocking(remove).await;
     }
 
     /// The folder in which the packages are laid over one another in their order, made if this is the first time; none
@@ -113,7 +188,7 @@ impl CodeCache {
         tokio::task::spawn_blocking(work).await.map_err(|_| CodeError::Stopped)?
     }
 
-    async fn unpack(&self, sha256: CodeSha256, directory: PathBuf) -> Result<(), CodeError> {
+    async fn unpack(&self, sha256: CodeSha256, directory: PathBuf) -> Result<Summary, CodeError> {
         let package =
             self.store.blobs().get(&sha256).await.map_err(|source| CodeError::Read(sha256, source))?;
         let package = package.ok_or(CodeError::Missing(sha256))?;
@@ -123,8 +198,7 @@ impl CodeCache {
             archive::unpack(&package, &directory, &Limits::default())
                 .map_err(|source| CodeError::Unpack(sha256, source))
         };
-        tokio::task::spawn_blocking(work).await.map_err(|_| CodeError::Stopped)??;
-        Ok(())
+        tokio::task::spawn_blocking(work).await.map_err(|_| CodeError::Stopped)?
     }
 
     /// Removes what an interrupted unpacking left, packages that the store no longer has, and merged ones that no

@@ -293,6 +293,11 @@ impl PoolService {
             let polling = Arc::clone(&self.shared.polling);
             async move { polling.run().await }
         });
+        let mut unpacking = JoinSet::new();
+        unpacking.spawn({
+            let maker = Arc::clone(&self.maker);
+            async move { maker.code.follow().await }
+        });
         let mut tick = tokio::time::interval(TICK);
         let mut memory = MemoryWatch::new(self.options.memory_reserve);
         let mut freeze = tokio::time::interval(self.shared.freezing.period());

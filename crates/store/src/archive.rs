@@ -159,8 +159,7 @@ fn publish<T>(
     directory: &Path,
     write: impl FnOnce(&Path) -> Result<T, ArchiveError>,
 ) -> Result<T, ArchiveError> {
-    let parent = directory.parent().unwrap_or_else(|| Path::new("."));
-    let unfinished = parent.join(format!("{UNFINISHED}{}", Uuid::new_v4().simple()));
+    let unfinished = unfinished_beside(directory);
     let result =
         write(&unfinished).and_then(|written| tree::publish(&unfinished, directory).map(|()| written));
     if result.is_err() {
@@ -168,6 +167,21 @@ fn publish<T>(
         let _ = fs::remove_dir_all(&unfinished);
     }
     result
+}
+
+fn unfinished_beside(directory: &Path) -> PathBuf {
+    let parent = directory.parent().unwrap_or_else(|| Path::new("."));
+    parent.join(format!("{UNFINISHED}{}", Uuid::new_v4().simple()))
+}
+
+/// Takes a whole tree away from its name at once. Answers where it is until somebody removes it.
+///
+/// # Errors
+/// When it is not there, or the disk did not take the change.
+pub fn take_away(directory: &Path) -> io::Result<PathBuf> {
+    let away = unfinished_beside(directory);
+    fs::rename(directory, &away)?;
+    Ok(away)
 }
 
 /// A digest of the list of packages, to name what is merged from them.

@@ -3,6 +3,7 @@
 //! A package is on disk before [`Blobs::put`] answers. It stays while a record names it or a [`Blob`] of it is
 //! held; what neither holds is garbage, which [`Blobs::collect_garbage`] removes.
 
+mod arrivals;
 mod pins;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::database::Database;
 use crate::error::Error;
 
+use arrivals::Arrivals;
 use pins::{Pin, Pins};
 
 /// The store of deployment packages.
@@ -31,6 +33,7 @@ pub struct Blobs {
     folder: PathBuf,
     database: Arc<Database>,
     pins: Arc<Pins>,
+    arrivals: Arc<Arrivals>,
 }
 
 /// A stored package that cannot be collected while this value lives.
@@ -43,6 +46,13 @@ pub struct Blob {
     /// The size of the package.
     pub size_bytes: u64,
     _pin: Pin,
+    arrivals: Arc<Arrivals>,
+}
+
+impl Drop for Blob {
+    fn drop(&mut self) {
+        self.arrivals.note(self.sha256);
+    }
 }
 
 impl Blobs {
@@ -55,6 +65,7 @@ impl Blobs {
             folder: folder.to_owned(),
             database,
             pins: Arc::new(Pins::default()),
+            arrivals: Arc::new(Arrivals::default()),
         })
     }
 
@@ -70,7 +81,21 @@ impl Blobs {
             let result = self.objects.put(&location(&sha256), PutPayload::from_bytes(bytes)).await;
             result.map_err(blob_error("write", &sha256))?;
         }
-        Ok(Blob { sha256, size_bytes, _pin: pin })
+        Ok(Blob { sha256, size_bytes, _pin: pin, arrivals: Arc::clone(&self.arrivals) })
+    }
+
+    /// Waits for a package that was stored, for the first time or again, and that a record names by now. One of many is told,
+    /// to one who asks. May be broken off.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn arrival(&self) -> Result<CodeSha256, Error> {
+        loop {
+            let sha256 = self.arrivals.next().await;
+            if self.is_referenced(&sha256)? {
+                return Ok(sha256);
+            }
+        }
     }
 
     /// The bytes of a package, or none if it is not stored.

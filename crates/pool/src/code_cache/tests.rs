@@ -93,3 +93,50 @@ async fn sweeping_removes_merged_packages_that_no_function_has() {
     cache.sweep().await;
     assert!(!merged.exists() && cache.root.join(one.sha256.hex()).exists());
 }
+
+#[tokio::test]
+async fn a_package_that_is_unpacked_ahead_is_unpacked_once() {
+    let world = World::new();
+    let blob = world.store.blobs().put(package("one")).await.unwrap();
+    let cache = world.cache();
+    let (ahead, needed) = tokio::join!(cache.unpack_ahead(&blob.sha256), cache.directory(&blob.sha256));
+    ahead.unwrap();
+    let directory = needed.unwrap();
+    assert_eq!(std::fs::read_to_string(directory.join("app.py")).unwrap(), "one");
+    let unfinished = std::fs::read_dir(&cache.root).unwrap().count();
+    assert_eq!(unfinished, 1, "there is nothing beside the package");
+}
+
+#[tokio::test]
+async fn a_package_that_cannot_be_unpacked_ahead_leaves_nothing() {
+    let world = World::new();
+    let blob = world.store.blobs().put(Bytes::from_static(b"no zip")).await.unwrap();
+    let cache = world.cache();
+    let error = cache.unpack_ahead(&blob.sha256).await.unwrap_err();
+    assert!(matches!(error, CodeError::Unpack(..)), "{error}");
+    assert_eq!(std::fs::read_dir(&cache.root).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_nobody_needed_makes_room_and_is_unpacked_again_when_needed() {
+    let world = World::new();
+    let cache = world.cache();
+    let mut packages = Vec::new();
+    for text in ["one", "two", "three"] {
+        let blob = world.store.blobs().put(package(text)).await.unwrap();
+        cache.unpack_ahead(&blob.sha256).await.unwrap();
+        packages.push(cache.root.join(blob.sha256.hex()));
+        if text == "one" {
+            cache.directory(&blob.sha256).await.unwrap();
+        }
+        if text == "three" {
+            let huge = Summary { entries: 1, unzipped_bytes: u64::MAX };
+            cache.make_room(&blob.sha256, huge).await;
+            assert_eq!(
+                packages.iter().map(|package| package.exists()).collect::<Vec<_>>(),
+                [true, false, false]
+            );
+            assert!(cache.directory(&blob.sha256).await.unwrap().join("app.py").exists());
+        }
+    }
+}

@@ -2,7 +2,9 @@ use firelet_types::CodeSha256;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::{Options, Store};
+use crate::function::Entry;
+use crate::function::tests::{record, scope};
+use crate::{Error, Options, Store, Version};
 
 fn open(folder: &tempfile::TempDir) -> Store {
     Store::open(&Options { data_directory: folder.path().join("data") }).unwrap()
@@ -73,4 +75,26 @@ async fn uploads_that_never_ended_are_swept() {
     };
     let _store = open(&folder);
     assert!(!staged.exists());
+}
+
+#[tokio::test]
+async fn a_package_arrives_when_its_record_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    drop(store.blobs().put(Bytes::from_static(b"refused")).await.unwrap());
+    let blob = store.blobs().put(Bytes::from_static(b"kept")).await.unwrap();
+    let digest = blob.sha256;
+    let mut arrival = Box::pin(store.blobs().arrival());
+    tokio::select! {
+        biased;
+        _ = &mut arrival => panic!("arrived before there is a record of it"),
+        () = tokio::task::yield_now() => {}
+    }
+    let mut function = record("echo", Version::Latest, 4);
+    function.definition.code.sha256 = digest;
+    let (scope, name) = (scope(), function.name.clone());
+    let put = move |entry: &mut Entry<'_>| -> Result<(), Error> { entry.put(&function) };
+    store.functions().update(&scope, &name, put).await.unwrap();
+    drop(blob);
+    assert_eq!(arrival.await.unwrap(), digest);
 }
