@@ -11,10 +11,8 @@ use firelet_types::AccountId;
 
 use crate::service::{Key, is_same_configuration};
 
-/// Snapshots that are made at once.
-const PARALLEL: usize = 16;
-/// The same for one account, so that functions that take long to begin keep no other account waiting.
-const PARALLEL_OF_ACCOUNT: usize = 4;
+/// Snapshots that are made at once for one account: others do not wait for functions of it that take long to begin.
+const PARALLEL: usize = 4;
 /// How long after the first fault of this server it is tried again; doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 /// The longest time between two tries.
@@ -46,18 +44,19 @@ struct Progress {
 impl Plan {
     /// One step from what is under way to what is wanted.
     pub(super) fn step(&mut self, awaiting: Vec<FunctionVersion>, now: Instant) -> Vec<Effect> {
-        let awaiting: HashMap<Key, Arc<FunctionVersion>> =
-            awaiting.into_iter().map(|function| (Key::of(&function, None), Arc::new(function))).collect();
+        let wanted: HashMap<Key, &FunctionVersion> =
+            awaiting.iter().map(|function| (Key::of(function, None), function)).collect();
         let mut effects = Vec::new();
         self.progress.retain(|key, progress| {
             let is_wanted =
-                awaiting.get(key).is_some_and(|wanted| is_same_configuration(&progress.function, wanted));
+                wanted.get(key).is_some_and(|wanted| is_same_configuration(&progress.function, wanted));
             if !is_wanted && progress.retry_at.is_none() {
                 effects.push(Effect::Abandon(key.clone()));
             }
             is_wanted
         });
-        for (key, function) in awaiting {
+        for function in awaiting {
+            let key = Key::of(&function, None);
             if !self.has_room(&key.scope.account) {
                 continue;
             }
@@ -66,6 +65,7 @@ impl Plan {
                 Some(progress) => progress.attempts,
                 None => 0,
             };
+            let function = Arc::new(function);
             let progress = Progress { function: Arc::clone(&function), attempts, retry_at: None };
             self.progress.insert(key, progress);
             effects.push(Effect::Make(function));
@@ -82,11 +82,10 @@ impl Plan {
         }
     }
 
-    /// Whether another snapshot may be made now, for `account`.
+    /// Whether another snapshot may be made now for `account`.
     fn has_room(&self, account: &AccountId) -> bool {
-        let making = || self.progress.iter().filter(|(_, progress)| progress.retry_at.is_none());
-        let of_account = making().filter(|(key, _)| key.scope.account == *account).count();
-        making().count() < PARALLEL && of_account < PARALLEL_OF_ACCOUNT
+        let making = self.progress.iter().filter(|(_, progress)| progress.retry_at.is_none());
+        making.filter(|(key, _)| key.scope.account == *account).count() < PARALLEL
     }
 }
 
