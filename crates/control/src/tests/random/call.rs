@@ -1,5 +1,6 @@
 //! The calls, of few names each, so that they meet.
 
+use firelet_store::function::Reason;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ impl Part {
 
 #[derive(Debug, Clone)]
 pub(super) enum Call {
-    Create { name: Name, publish: bool },
+    Create { name: Name, publish: bool, snap_start: bool },
     Configure { name: Name, memory: u32 },
     UseLayer { name: Name, layer: Name, number: u64 },
     UpdateCode { name: Name, content: u8, publish: bool },
@@ -60,6 +61,7 @@ pub(super) enum Call {
     Map { name: Name, queue: u8 },
     Unmap { which: usize },
     Settle,
+    SettleSnapshots { fail: bool },
     Restart,
 }
 
@@ -97,7 +99,8 @@ fn part() -> impl Strategy<Value = Part> {
 
 fn functions() -> impl Strategy<Value = Call> {
     prop_oneof![
-        6 => (name(), any::<bool>()).prop_map(|(name, publish)| Call::Create { name, publish }),
+        6 => (name(), any::<bool>(), any::<bool>())
+            .prop_map(|(name, publish, snap_start)| Call::Create { name, publish, snap_start }),
         2 => (name(), 128_u32..131).prop_map(|(name, memory)| Call::Configure { name, memory }),
         3 => (name(), 0_u8..3, any::<bool>())
             .prop_map(|(name, content, publish)| Call::UpdateCode { name, content, publish }),
@@ -105,6 +108,7 @@ fn functions() -> impl Strategy<Value = Call> {
         1 => name().prop_map(|name| Call::Delete { name }),
         2 => (name(), number()).prop_map(|(name, number)| Call::DeleteVersion { name, number }),
         8 => Just(Call::Settle),
+        2 => any::<bool>().prop_map(|fail| Call::SettleSnapshots { fail }),
         2 => Just(Call::Restart),
     ]
 }
@@ -174,8 +178,12 @@ pub(super) fn queue_arn(queue: u8) -> String {
 pub(super) async fn perform(world: &World, call: &Call, id: Option<&str>) -> Result<Value, Error> {
     let (control, scope) = (&world.control, &world.scope);
     match call {
-        Call::Create { name, publish } => {
-            world.create(json!({ "FunctionName": name, "Publish": publish, "Role": ROLE })).await
+        Call::Create { name, publish, snap_start } => {
+            let apply_on = if *snap_start { "PublishedVersions" } else { "None" };
+            let members = json!({
+                "FunctionName": name, "Publish": publish, "Role": ROLE, "SnapStart": { "ApplyOn": apply_on },
+            });
+            world.create(members).await
         }
         Call::Configure { name, memory } => {
             world.configure(json!({ "FunctionName": name, "MemorySize": memory })).await
@@ -244,6 +252,11 @@ pub(super) async fn perform(world: &World, call: &Call, id: Option<&str>) -> Res
         Call::Unmap { .. } => {
             let members = json!({ "UUID": id });
             control.delete_event_source_mapping(scope, request(members)).await.map(answer)
+        }
+        Call::SettleSnapshots { fail } => {
+            let reason = Reason { code: "FunctionError".to_owned(), text: "failed".to_owned() };
+            world.settle_snapshots(fail.then_some(reason)).await;
+            Ok(Value::Null)
         }
         Call::Settle | Call::Restart => done(control.settle().await),
         _ => perform_setting(world, call, id).await,

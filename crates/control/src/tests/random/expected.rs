@@ -60,7 +60,7 @@ pub(super) struct Numbers {
 pub(super) fn expect(call: &Call, before: &Snapshot, numbers: &Numbers, id: Option<&str>) -> Option<Effect> {
     let none = Effect::default();
     match call {
-        Call::Create { name, publish } => (!before.has(&latest(name))).then(|| {
+        Call::Create { name, publish, .. } => (!before.has(&latest(name))).then(|| {
             let created = none.add(latest(name));
             if *publish { created.add(version(name, 1)) } else { created }
         }),
@@ -106,6 +106,10 @@ pub(super) fn expect(call: &Call, before: &Snapshot, numbers: &Numbers, id: Opti
             })
         }
         Call::Settle => Some(settled(before)),
+        Call::SettleSnapshots { .. } => {
+            let versions = before.of_kind("version").filter(|(_, version)| awaits_snapshot(version));
+            Some(versions.fold(none, |effect, (key, _)| effect.change(format!("version {key}"))))
+        }
         Call::Restart => Some(none),
         Call::CreateAlias { .. }
         | Call::UpdateAlias { .. }
@@ -266,6 +270,12 @@ fn is_unsettled(version: &Value) -> bool {
     version["State"] == "Pending" || version["LastUpdateStatus"] == "InProgress"
 }
 
+fn awaits_snapshot(version: &Value) -> bool {
+    let is_snapped =
+        version["SnapStart"]["ApplyOn"] == "PublishedVersions" && version["Version"] != "$LATEST";
+    is_snapped && version["State"] == "Pending"
+}
+
 /// Everything that these calls change in a version.
 fn code_of(version: &Value) -> (Value, Value, Value) {
     (version["CodeSha256"].clone(), version["MemorySize"].clone(), version["Layers"].clone())
@@ -290,7 +300,8 @@ fn published(
 }
 
 fn settled(before: &Snapshot) -> Effect {
-    let versions = before.of_kind("version").filter(|(_, version)| is_unsettled(version));
+    let is_due = |version: &Value| is_unsettled(version) && !awaits_snapshot(version);
+    let versions = before.of_kind("version").filter(|(_, version)| is_due(version));
     let effect = versions.fold(Effect::default(), |effect, (key, _)| effect.change(format!("version {key}")));
     let going = before.of_kind("mapping").filter(|(_, mapping)| text(mapping, "State") == "Deleting");
     going.fold(effect, |effect, (key, _)| effect.remove(format!("mapping {key}")))
