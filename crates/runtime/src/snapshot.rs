@@ -16,26 +16,32 @@ pub struct Snapshot(Arc<Kept>);
 struct Kept {
     /// What the function was told to ask for its credentials with, and keeps in mind.
     token: CredentialsToken,
+    /// Its process; none where Init is run anew.
+    process: Option<firelet_sandbox::Snapshot>,
 }
 
 impl Snapshot {
-    pub(crate) fn new(token: CredentialsToken) -> Self {
-        Self(Arc::new(Kept { token }))
+    pub(crate) fn new(token: CredentialsToken, process: Option<firelet_sandbox::Snapshot>) -> Self {
+        Self(Arc::new(Kept { token, process }))
     }
 
     pub(crate) fn token(&self) -> CredentialsToken {
         self.0.token
     }
 
+    pub(crate) fn process(&self) -> Option<firelet_sandbox::Snapshot> {
+        self.0.process.clone()
+    }
+
     /// The memory that it holds, in bytes; zero where Init is run anew.
     #[must_use]
     pub fn size(&self) -> u64 {
-        0
+        self.0.process.as_ref().map_or(0, firelet_sandbox::Snapshot::size)
     }
 
     /// Whether it holds a process.
     #[must_use]
     pub fn is_of_process(&self) -> bool {
-        false
+        self.0.process.is_some()
     }
 }

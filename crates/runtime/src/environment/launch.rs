@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
-use firelet_sandbox::Network;
+use firelet_sandbox::{Network, Sandbox, Spec};
 use firelet_telemetry::{LogGroup, LogStream};
 use firelet_types::{CredentialsToken, EnvironmentId, FunctionName, Timestamp};
 use parking_lot::Mutex;
@@ -29,6 +29,7 @@ use crate::guest_api::Shared;
 use crate::output::{Destination, Output};
 use crate::platform_log::event::Extension;
 use crate::platform_log::{Format, Level};
+use crate::sandboxes::Sandboxes;
 use crate::snapshot::Snapshot;
 use crate::state::{Beginning, State};
 use crate::telemetry::Telemetry;
@@ -108,7 +109,9 @@ pub async fn start_for_snapshot(
     let function = function.with_snapshots();
     let token = CredentialsToken::new(&options.ids);
     let (starting, driver) = launch(options, &function, &Start::ForSnapshot(token)).await?;
-    Ok((Capturing { starting, token }, driver))
+    // Each environment finds its Runtime API at another port then.
+    let obstacle = (options.network == Network::Host).then_some("it has the host's network");
+    Ok((Capturing { starting, token, obstacle }, driver))
 }
 
 /// The same for an environment that starts from `snapshot`, which was made of the very same function.
@@ -164,6 +167,18 @@ impl Start<'_> {
         }
     }
 
+    fn process(&self) -> Option<firelet_sandbox::Snapshot> {
+        match self {
+            Self::Init(_) | Self::ForSnapshot(_) => None,
+            Self::From(snapshot) => snapshot.process(),
+        }
+    }
+
+    /// Whether an interpreter that was started ahead will do. One that was forked cannot be kept.
+    const fn takes_prepared(&self) -> bool {
+        !matches!(self, Self::ForSnapshot(_))
+    }
+
     /// Tells the log that it starts.
     fn tell(&self, log: &Log) {
         match self {
@@ -199,7 +214,7 @@ async fn launch(
     function: &Function,
     start: &Start<'_>,
 ) -> Result<(Starting, impl Future<Output = ()> + Send + use<>), StartError> {
-    let Draft { id, host_listener, plan, log } = Draft::new(options, function, start.token()).await?;
+    let Draft { id, host_listener, plan, log } = Draft::new(options, function, start).await?;
     let started = Instant::now();
     let (end_sender, end) = oneshot::channel();
     let state = Arc::new(Mutex::new(State::new(start.beginning(), end_sender)));
@@ -209,8 +224,8 @@ async fn launch(
     };
     let expected = plan.expect_extensions(&mut state.lock());
     expected.map_err(&unlaunched)?;
-    let (sandboxes, spec) = (Arc::clone(&options.sandboxes), plan.spec());
-    let launched = tokio::task::spawn_blocking(move || sandboxes.launch(&spec)).await;
+    let (sandboxes, spec, process) = (Arc::clone(&options.sandboxes), plan.spec(), start.process());
+    let launched = tokio::task::spawn_blocking(move || make(&sandboxes, &spec, process)).await;
     let sandbox = match launched.map_err(|_| StartError::Stopped)? {
         Ok(sandbox) => sandbox,
         Err(firelet_sandbox::Error::Execute { program, source }) => {
@@ -271,11 +286,7 @@ struct Draft {
 }
 
 impl Draft {
-    async fn new(
-        options: &Options,
-        function: &Function,
-        token: Option<CredentialsToken>,
-    ) -> Result<Self, StartError> {
+    async fn new(options: &Options, function: &Function, start: &Start<'_>) -> Result<Self, StartError> {
         let id = EnvironmentId::new(&options.ids);
         let stream_name = stream_name(function, id, options.clock.now());
         let (host_listener, address) = match host_listener(options, function).await? {
@@ -285,9 +296,10 @@ impl Draft {
         let bootstrap = options.bootstraps.prepare(&function.interpreter).await.map_err(|source| {
             StartError::Bootstrap { runtime: function.interpreter.runtime.clone(), source }
         })?;
-        let place = Place { log_stream: &stream_name, runtime_api: &address, token };
+        let place = Place { log_stream: &stream_name, runtime_api: &address, token: start.token() };
         let variables = variables::variables(function, &place);
         let template = options.prepared.template_for(&function.interpreter, &variables);
+        let template = template.filter(|_| start.takes_prepared());
         let plan =
             Plan::new(function, id.simple(), &bootstrap, variables, options.network).with_template(template);
         let group = LogGroup { scope: function.scope.clone(), name: function.log_group.clone() };
@@ -295,6 +307,24 @@ impl Draft {
         let log = Arc::new(Log::new(Output::new(destination), Arc::clone(&options.clock), function));
         Ok(Self { id, host_listener, plan, log })
     }
+}
+
+/// Makes a sandbox for `process`, if there is one and it can go on there; or else for the program of `spec`. Blocks.
+fn make(
+    sandboxes: &Sandboxes,
+    spec: &Spec,
+    process: Option<firelet_sandbox::Snapshot>,
+) -> Result<Sandbox, firelet_sandbox::Error> {
+    if process.is_some() {
+        let spec = Spec { snapshot: process, template: None, ..spec.clone() };
+        match sandboxes.launch(&spec) {
+            Ok(sandbox) => return Ok(sandbox),
+            Err(error) => {
+                tracing::warn!(id = spec.id, %error, "the process of a snapshot cannot go on; Init is run anew");
+            }
+        }
+    }
+    sandboxes.launch(spec)
 }
 
 fn credentials(options: &Options, function: &Function, token: CredentialsToken) -> Credentials {

@@ -112,7 +112,7 @@ impl Log {
     pub(super) fn init_done(&self, duration: Duration, phase: InitPhase, extensions: Vec<Extension>) {
         let events = || self.init_end(duration, phase, Status::Success, extensions);
         match self.initialization {
-            // What is written before it comes before it in the log: nothing else tells the two apart.
+            // With what the function has written until then before it: this is the last that is told of it.
             InitializationType::SnapStart => drop(self.output.end(events)),
             InitializationType::OnDemand | InitializationType::ProvisionedConcurrency => {
                 self.output.platform(&events());

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use firelet_sandbox::SnapshotError;
 use firelet_types::{CredentialsToken, limits};
 
 use super::init::{InitFailed, InitFailure, Starting};
@@ -18,6 +19,8 @@ use crate::state::{Ending, InitEnd};
 pub struct Capturing {
     pub(super) starting: Starting,
     pub(super) token: CredentialsToken,
+    /// Where the environment is, if its state is of no use elsewhere.
+    pub(super) obstacle: Option<&'static str>,
 }
 
 impl Capturing {
@@ -33,24 +36,40 @@ impl Capturing {
     ///
     /// When Init fails, a hook does, or they take longer than they may together.
     pub async fn capture(self) -> Result<Snapshot, InitFailed> {
-        let Self { starting, token } = self;
+        let Self { starting, token, obstacle } = self;
         let limit = limits::PROVISIONED_INIT_TIMEOUT.max(starting.environment.timeout);
         let environment = starting.initialise(limit).await?;
-        environment.log.tell_operator_of_repeated_init(environment.obstacle());
-        environment.end();
-        Ok(Snapshot::new(token))
+        let obstacle = obstacle.or_else(|| environment.obstacle());
+        // What becomes of its processes from here on is nobody's fault. The runtime's question stays without an answer.
+        environment.state.lock().end(Ending::Unwanted, Instant::now());
+        let process = match obstacle {
+            None => environment.keep_process().await,
+            Some(obstacle) => Err(obstacle.to_owned()),
+        };
+        environment.end_processes();
+        let process = process.map_err(|reason| environment.log.tell_operator_of_repeated_init(&reason)).ok();
+        Ok(Snapshot::new(token, process))
     }
 }
 
 impl Environment {
-    /// Why the state of its runtime cannot be kept.
-    fn obstacle(&self) -> &'static str {
-        if !self.state.lock().waits_for_restore() {
-            "the runtime does not ask to be restored"
-        } else if self.has_extensions() {
-            "it has extensions"
-        } else {
-            "firelet does not keep processes yet"
+    /// Why the state of its runtime cannot be kept, as far as that is known here.
+    fn obstacle(&self) -> Option<&'static str> {
+        if self.has_extensions() {
+            return Some("it has extensions");
+        }
+        (!self.state.lock().waits_for_restore()).then_some("its runtime does not ask to be restored")
+    }
+
+    /// The runtime's process, which is ended for it; or why there is none, for the operator.
+    async fn keep_process(&self) -> Result<firelet_sandbox::Snapshot, String> {
+        let sandbox = Arc::clone(&self.cage.lock().sandbox);
+        let kept = tokio::task::spawn_blocking(move || sandbox.snapshot()).await;
+        match kept {
+            Ok(Ok(process)) => Ok(process),
+            Ok(Err(SnapshotError::Unsupported { reason })) => Err(reason),
+            Ok(Err(SnapshotError::Failed(error))) => Err(error.to_string()),
+            Err(_) => Err("the server is shutting down".to_owned()),
         }
     }
 }
