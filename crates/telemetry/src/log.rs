@@ -20,11 +20,9 @@ pub use self::writer::LogWriter;
 pub struct Options {
     /// The folder that holds all log groups.
     pub directory: PathBuf,
-    /// Bytes of a stream's file after which it is set aside; one file set aside is kept, so a stream takes at most
+    /// Bytes of a group's file after which it is set aside; one file set aside is kept, so a group takes at most
     /// twice this.
-    pub stream_bytes: u64,
-    /// Streams kept in a group; the oldest go first.
-    pub streams_per_group: usize,
+    pub group_bytes: u64,
     /// Bytes that may wait for the disk; more are dropped and counted.
     pub queue_bytes: usize,
     /// Bytes of one stream that may wait for the disk before its writer should wait too.
@@ -37,8 +35,7 @@ impl Options {
     pub fn in_directory(directory: PathBuf) -> Self {
         Self {
             directory,
-            stream_bytes: 8 << 20,
-            streams_per_group: 32,
+            group_bytes: 128 << 20,
             queue_bytes: 64 << 20,
             stream_queue_bytes: 256 << 10,
         }
@@ -89,16 +86,11 @@ pub struct LogLine {
     pub text: Bytes,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct StreamKey {
-    group: LogGroup,
-    name: String,
-}
-
-/// What is known of a stream apart from its file.
+/// What is known of a stream.
 #[derive(Debug)]
 struct Stream {
-    key: Arc<StreamKey>,
+    group: Arc<LogGroup>,
+    name: String,
     /// Bytes that wait for the disk.
     queued: AtomicUsize,
 }
@@ -160,11 +152,11 @@ impl Logs {
         Ok((Self { requests, shared }, writer))
     }
 
-    /// A stream to write to; its file appears with its first line.
+    /// A stream to write to; it is on disk from its first line on.
     #[must_use]
     pub fn stream(&self, group: LogGroup, name: String) -> LogStream {
-        let key = Arc::new(StreamKey { group, name });
-        LogStream { logs: self.clone(), stream: Arc::new(Stream { key, queued: AtomicUsize::new(0) }) }
+        let stream = Stream { group: Arc::new(group), name, queued: AtomicUsize::new(0) };
+        LogStream { logs: self.clone(), stream: Arc::new(stream) }
     }
 
     /// The last `lines` lines of a group, merged over its streams by time.
@@ -215,7 +207,7 @@ impl LogStream {
     /// The stream's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.stream.key.name
+        &self.stream.name
     }
 
     /// Queues `text`, one or more lines, for the disk. Never blocks; drops the text when the queue of all streams is

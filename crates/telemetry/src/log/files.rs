@@ -1,9 +1,10 @@
-//! How logs lie on disk: `ACCOUNT/REGION/GROUP/STREAM.log`, a line each, its time first.
+//! How logs lie on disk: `ACCOUNT/REGION/GROUP.log`, a line each, its time first. A line that begins with a space names the
+//! stream of those that follow. All streams of a group share its file: as many as write at once, nothing is opened or
+//! deleted for one more.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use firelet_types::Timestamp;
@@ -16,23 +17,21 @@ use super::{Error, LogGroup, LogLine};
 /// name is `.` or `..`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'[').remove(b']').remove(b'$');
 /// Bytes read from the end of each file when the last lines are asked for.
-const HISTORY_BYTES: u64 = 1 << 20;
+const HISTORY_BYTES: u64 = 8 << 20;
 /// Bytes of a file's name, leaving room for its suffix within the 255 of common file systems.
 const NAME_BYTES: usize = 240;
 const SUFFIX: &str = "log";
 const SUFFIX_ASIDE: &str = "old";
 
-pub(super) fn group_directory(root: &Path, group: &LogGroup) -> PathBuf {
-    root.join(group.scope.account.as_str()).join(group.scope.region.as_str()).join(encode(&group.name))
+/// The file of a group.
+pub(super) fn group_file(root: &Path, group: &LogGroup) -> PathBuf {
+    let directory = root.join(group.scope.account.as_str()).join(group.scope.region.as_str());
+    directory.join(format!("{}.{SUFFIX}", encode(&group.name)))
 }
 
-pub(super) fn stream_file(stream: &str) -> String {
-    format!("{}.{SUFFIX}", encode(stream))
-}
-
-/// Where the full file of a stream goes; the one that was there before is replaced.
-pub(super) fn set_aside(stream: &Path) -> PathBuf {
-    stream.with_extension(SUFFIX_ASIDE)
+/// Where the full file of a group goes; the one that was there before is replaced.
+pub(super) fn set_aside(file: &Path) -> PathBuf {
+    file.with_extension(SUFFIX_ASIDE)
 }
 
 /// A name that a file can have; a longer one keeps its start and gets a digest.
@@ -43,6 +42,13 @@ fn encode(name: &str) -> String {
     }
     let digest: String = Sha256::digest(name).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("{}+{digest}", &encoded[..NAME_BYTES - 33])
+}
+
+/// Says whose the lines are that follow.
+pub(super) fn append_stream(buffer: &mut Vec<u8>, stream: &str) {
+    buffer.push(b' ');
+    buffer.extend(utf8_percent_encode(stream, ENCODED).flat_map(str::bytes));
+    buffer.push(b'\n');
 }
 
 pub(super) fn append_line(buffer: &mut Vec<u8>, time: Timestamp, text: &[u8]) {
@@ -59,41 +65,16 @@ fn read_line(line: &[u8]) -> Option<LogLine> {
     Some(LogLine { time: Timestamp::from_millis(millis), text: Bytes::copy_from_slice(text.get(1..)?) })
 }
 
-/// Deletes all but the `count` streams of a group that were written to last.
-pub(super) fn keep_newest(group: &Path, count: usize) -> io::Result<()> {
-    let mut streams = files_of(group)?;
-    streams.retain(|(_, path)| path.extension().is_some_and(|extension| extension == SUFFIX));
-    streams.sort_by(|left, right| right.cmp(left));
-    for (_, path) in streams.iter().skip(count) {
-        fs::remove_file(path)?;
-        match fs::remove_file(set_aside(path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn files_of(group: &Path) -> io::Result<Vec<(SystemTime, PathBuf)>> {
-    fs::read_dir(group)?
-        .map(|entry| {
-            let entry = entry?;
-            Ok((entry.metadata()?.modified()?, entry.path()))
-        })
-        .collect()
-}
-
-/// The last `count` lines of a group, merged over its streams by time.
+/// The last `count` lines of a group, by time.
 pub(super) fn last_lines(root: &Path, group: &LogGroup, count: usize) -> Result<Vec<LogLine>, Error> {
-    let directory = group_directory(root, group);
-    let files = match files_of(&directory) {
-        Ok(files) => files,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => return Err(Error::Read { path: directory, source }),
-    };
+    let file = group_file(root, group);
     let mut lines = Vec::new();
-    for (_, path) in files {
-        let text = end_of(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+    for path in [set_aside(&file), file] {
+        let text = match end_of(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(Error::Read { path, source }),
+        };
         lines.extend(text.split(|byte| *byte == b'\n').filter_map(read_line));
     }
     lines.sort_by_key(|line| line.time);

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use firelet_types::{AccountId, Region};
 
 use super::*;
@@ -22,9 +24,9 @@ fn check(
     logs.stop();
     thread.join().unwrap();
     let text = |line: LogLine| String::from_utf8_lossy(&line.text).into_owned();
-    let folder = files::group_directory(&settings.directory, &group("/aws/lambda/f"));
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    let file = files::group_file(&settings.directory, &group("/aws/lambda/f"));
+    let entries = std::fs::read_dir(file.parent().unwrap()).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     (directory, history.into_iter().map(text).collect(), paths)
 }
@@ -54,10 +56,24 @@ fn a_group_nobody_wrote_to_is_empty() {
 }
 
 #[test]
+fn the_file_tells_whose_each_line_is() {
+    let (_directory, _, paths) = check(
+        |_| {},
+        |logs| {
+            for (stream, text) in [("a b", "one"), ("a b", "two\n three"), ("c\nd", "four"), ("a b", "five")] {
+                write(logs, stream, 1, text);
+            }
+        },
+    );
+    let text = std::fs::read_to_string(&paths[0]).unwrap();
+    assert_eq!(text, " a%20b\n1 one\n a%20b\n1 two\n1  three\n c%0Ad\n1 four\n a%20b\n1 five\n");
+}
+
+#[test]
 fn names_cannot_leave_the_log_folder() {
-    let (_directory, lines, paths) = check(|_| {}, |logs| write(logs, "../../../escape", 1, "inside"));
-    assert_eq!(lines, ["inside"]);
-    assert!(paths[0].file_name().unwrap().to_string_lossy().contains("%2F"));
+    let root = Path::new("logs");
+    let [file, plain] = ["../../../escape", "escape"].map(|name| files::group_file(root, &group(name)));
+    assert_eq!(file.parent(), plain.parent());
 }
 
 #[test]
@@ -65,17 +81,18 @@ fn the_longest_names_fit_the_disk_and_stay_apart() {
     let long = |last: &str| format!("{}{last}", "/".repeat(511));
     let directory = tempfile::tempdir().unwrap();
     let names = [long("a"), long("b")].map(|name| {
-        let folder = files::group_directory(directory.path(), &group(&name));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
+        let file = files::group_file(directory.path(), &group(&name));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(files::set_aside(&file), name).unwrap();
+        file
     });
     assert_ne!(names[0], names[1]);
 }
 
 #[test]
-fn a_stream_is_set_aside_when_full_and_only_once() {
+fn a_file_is_set_aside_when_full_and_only_once() {
     let (_directory, lines, paths) = check(
-        |options| options.stream_bytes = 1,
+        |options| options.group_bytes = 1,
         |logs| {
             for text in ["first", "second", "third"] {
                 write(logs, "s", 1, text);
@@ -90,16 +107,16 @@ fn a_stream_is_set_aside_when_full_and_only_once() {
 }
 
 #[test]
-fn old_streams_make_room_for_new_ones() {
-    let (_directory, _, paths) = check(
-        |options| options.streams_per_group = 3,
+fn any_number_of_streams_share_one_file() {
+    let (_directory, lines, paths) = check(
+        |_| {},
         |logs| {
-            for stream in ["a", "b", "c", "d", "e"] {
-                write(logs, stream, 1, "line");
+            for number in 0..200 {
+                write(logs, &format!("stream-{number}"), 1, "line");
             }
         },
     );
-    assert_eq!(paths.len(), 3);
+    assert_eq!((lines.len(), paths.len()), (200, 1));
 }
 
 #[test]

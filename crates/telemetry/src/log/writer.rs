@@ -1,9 +1,10 @@
 //! The thread that owns the log files. Nothing else opens them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -13,9 +14,9 @@ use bytes::Bytes;
 use firelet_types::Timestamp;
 use tokio::sync::broadcast;
 
-use super::{CHUNK_OVERHEAD, Error, Follow, LogGroup, LogLine, Request, Shared, StreamKey, files};
+use super::{CHUNK_OVERHEAD, Error, Follow, LogGroup, LogLine, Request, Shared, Stream, files};
 
-/// Files kept open between writes. More streams than this at once cost an open and a close a write.
+/// Files kept open between writes. More groups than this at once cost an open and a close a write.
 const OPEN_FILES: usize = 256;
 /// How long lines gather before they are written: a thread that is woken for every line costs the functions more than
 /// the line itself.
@@ -30,15 +31,17 @@ const FOLLOWER_LINES: usize = 1_024;
 pub struct LogWriter {
     shared: Arc<Shared>,
     requests: Receiver<Request>,
-    open: HashMap<Arc<StreamKey>, OpenStream>,
+    open: HashMap<Arc<LogGroup>, OpenGroup>,
     followers: HashMap<LogGroup, broadcast::Sender<LogLine>>,
 }
 
 #[derive(Debug)]
-struct OpenStream {
+struct OpenGroup {
     path: PathBuf,
     file: File,
     length: u64,
+    /// Whose lines were written last.
+    latest: Option<Arc<Stream>>,
     /// Written but not yet handed to the operating system.
     pending: Vec<u8>,
 }
@@ -71,7 +74,7 @@ impl LogWriter {
     fn handle(&mut self, request: Request) -> bool {
         match request {
             Request::Write { stream, time, text } => {
-                self.write(&stream.key, time, &text);
+                self.write(&stream, time, &text);
                 let cost = text.len() + CHUNK_OVERHEAD;
                 stream.queued.fetch_sub(cost, Ordering::Relaxed);
                 self.shared.queued.fetch_sub(cost, Ordering::Relaxed);
@@ -90,15 +93,11 @@ impl LogWriter {
         true
     }
 
-    fn write(&mut self, stream: &Arc<StreamKey>, time: Timestamp, text: &Bytes) {
+    fn write(&mut self, stream: &Arc<Stream>, time: Timestamp, text: &Bytes) {
         self.publish(&stream.group, time, text);
-        let appended = self.open_stream(stream).map(|open| {
-            for line in lines_of(text) {
-                files::append_line(&mut open.pending, time, &line);
-            }
-        });
-        if let Err(error) = appended {
-            tracing::warn!(stream = stream.name, error = %error, "cannot write a function's log; lines are lost");
+        match self.open_group(&stream.group) {
+            Ok(open) => open.append(stream, time, text),
+            Err(error) => report_lost(&stream.group, &error),
         }
     }
 
@@ -110,39 +109,25 @@ impl LogWriter {
         }
     }
 
-    fn open_stream(&mut self, key: &Arc<StreamKey>) -> io::Result<&mut OpenStream> {
-        if self.open.len() >= OPEN_FILES && !self.open.contains_key(key) {
+    fn open_group(&mut self, group: &Arc<LogGroup>) -> io::Result<&mut OpenGroup> {
+        if self.open.len() >= OPEN_FILES && !self.open.contains_key(group) {
             self.flush();
             self.open.clear();
         }
-        if !self.open.contains_key(key) {
-            let open = self.open_file(key)?;
-            // A stream that had to make room begins again with its next line.
-            self.flush();
-            self.open.retain(|_, open| open.path.exists());
-            self.open.insert(Arc::clone(key), open);
+        match self.open.entry(Arc::clone(group)) {
+            Entry::Occupied(open) => Ok(open.into_mut()),
+            Entry::Vacant(vacant) => {
+                Ok(vacant.insert(OpenGroup::open(files::group_file(&self.shared.options.directory, group))?))
+            }
         }
-        self.open.get_mut(key).ok_or_else(|| io::Error::other("the stream was closed"))
-    }
-
-    fn open_file(&self, key: &StreamKey) -> io::Result<OpenStream> {
-        let directory = files::group_directory(&self.shared.options.directory, &key.group);
-        let path = directory.join(files::stream_file(&key.name));
-        if !path.exists() {
-            std::fs::create_dir_all(&directory)?;
-            files::keep_newest(&directory, self.shared.options.streams_per_group.saturating_sub(1))?;
-        }
-        let file = File::options().create(true).append(true).open(&path)?;
-        let length = file.metadata()?.len();
-        Ok(OpenStream { path, file, length, pending: Vec::new() })
     }
 
     fn flush(&mut self) {
-        let limit = self.shared.options.stream_bytes;
-        self.open.retain(|key, open| match open.flush(limit) {
+        let limit = self.shared.options.group_bytes;
+        self.open.retain(|group, open| match open.flush(limit) {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(stream = key.name, error = %error, "cannot write a function's log; lines are lost");
+                report_lost(group, &error);
                 false
             }
         });
@@ -167,7 +152,30 @@ impl LogWriter {
     }
 }
 
-impl OpenStream {
+fn report_lost(group: &LogGroup, error: &io::Error) {
+    tracing::warn!(group = group.name, error = %error, "cannot write functions' logs; lines are lost");
+}
+
+impl OpenGroup {
+    fn open(path: PathBuf) -> io::Result<Self> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        let file = open_to_append(&path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { path, file, length, latest: None, pending: Vec::new() })
+    }
+
+    fn append(&mut self, stream: &Arc<Stream>, time: Timestamp, text: &Bytes) {
+        if self.latest.as_ref().is_none_or(|latest| !Arc::ptr_eq(latest, stream)) {
+            files::append_stream(&mut self.pending, &stream.name);
+            self.latest = Some(Arc::clone(stream));
+        }
+        for line in lines_of(text) {
+            files::append_line(&mut self.pending, time, &line);
+        }
+    }
+
     /// Hands what is pending to the operating system, and sets the file aside when it has grown past `limit`.
     fn flush(&mut self, limit: u64) -> io::Result<()> {
         if self.pending.is_empty() {
@@ -179,11 +187,16 @@ impl OpenStream {
         self.pending.shrink_to(64 << 10);
         if self.length >= limit {
             std::fs::rename(&self.path, files::set_aside(&self.path))?;
-            self.file = File::options().create(true).append(true).open(&self.path)?;
+            self.file = open_to_append(&self.path)?;
             self.length = 0;
+            self.latest = None;
         }
         Ok(())
     }
+}
+
+fn open_to_append(path: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).open(path)
 }
 
 /// The lines of a chunk; an ending newline does not start another one.
