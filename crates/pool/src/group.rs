@@ -12,15 +12,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::busy_poll::BusyPoll;
-use crate::demand::{Demand, Supply};
+use crate::demand::{Demand, Pace, Supply};
 use crate::freezing::Freezing;
 use crate::inventory::Resident;
 use crate::lease::{Lease, LeaseError};
 use crate::service::{Key, Task};
-
-/// How long an environment that has answered is waited for before another one is made: its runtime asks for the
-/// next event within microseconds, unless the function still works.
-const FINISHING_GRACE: Duration = Duration::from_millis(2);
 
 /// How long an environment whose processes are being ended is waited for before another one is made: where no extension
 /// has to be told, that is sooner.
@@ -57,6 +53,7 @@ struct Members {
     provisioned: Provisioned,
     waiting: VecDeque<Waiter>,
     creating: usize,
+    pace: Pace,
     /// Environments on loan.
     leased: usize,
     /// Environments whose runtime has answered and has not asked for its next event.
@@ -99,6 +96,7 @@ struct Idle {
 
 struct Finishing {
     environment: Arc<Environment>,
+    since: Instant,
     /// When the time of its invocation is over.
     deadline: Instant,
     /// Tells by its end whoever watches the deadline that it has finished.
@@ -181,7 +179,7 @@ impl Group {
 
     /// An environment that is idle, the one used last first, or will be in a moment; none if all are busy.
     pub async fn lease_warm(self: &Arc<Self>) -> Option<Lease> {
-        let mut expectation = {
+        let (mut expectation, grace) = {
             let mut members = self.members.lock();
             if let Some(environment) = members.take_idle() {
                 members.leased += 1;
@@ -195,9 +193,9 @@ impl Group {
             }
             let (sender, waiting) = oneshot::channel();
             members.waiting.push_back(sender);
-            Expectation { group: Arc::clone(self), waiting }
+            (Expectation { group: Arc::clone(self), waiting }, members.pace.grace())
         };
-        let environment = tokio::time::timeout(FINISHING_GRACE, &mut expectation.waiting).await;
+        let environment = tokio::time::timeout(grace, &mut expectation.waiting).await;
         self.leased(environment.ok()?).ok()
     }
 
@@ -261,12 +259,13 @@ impl Group {
         })
     }
 
-    /// Takes in what came of making an environment.
-    pub(crate) fn created(self: &Arc<Self>, result: Result<Arc<Environment>, LeaseError>) {
+    /// Takes in what came of making an environment, after `took`.
+    pub(crate) fn created(self: &Arc<Self>, result: Result<Arc<Environment>, LeaseError>, took: Duration) {
         let mut members = self.members.lock();
         members.creating -= 1;
         match result {
             Ok(environment) => {
+                members.pace.created(took);
                 members.give(environment);
                 self.freezing.environment_is_idle();
             }
@@ -339,7 +338,8 @@ impl Group {
             members.leased -= 1;
             let watched = environment.has_extensions().then(|| self.watch(deadline)).flatten();
             let environment = Arc::clone(environment);
-            members.finishing.push(Finishing { environment, deadline, _watched: watched });
+            let since = Instant::now();
+            members.finishing.push(Finishing { environment, since, deadline, _watched: watched });
         }
         let group = Arc::clone(self);
         let returned = Arc::clone(environment);
@@ -365,7 +365,7 @@ impl Group {
     fn finished(self: &Arc<Self>, environment: Arc<Environment>, readiness: Readiness) {
         self.polling.runtime_is_ready();
         let mut members = self.members.lock();
-        members.finishing.retain(|finishing| !Arc::ptr_eq(&finishing.environment, &environment));
+        members.leave_finishing(&environment);
         let is_provisioned = is_provisioned(&environment);
         if is_provisioned {
             members.provisioned.busy -= 1;
@@ -502,6 +502,14 @@ impl Members {
     fn demand(&mut self) -> Demand {
         self.waiting.retain(|waiter| !waiter.is_closed());
         Demand { waiting: self.waiting.len(), creating: self.creating, finishing: self.finishing.len() }
+    }
+
+    /// Takes an environment off the list of those that have not asked for their next event.
+    fn leave_finishing(&mut self, environment: &Arc<Environment>) {
+        let place = self.finishing.iter().position(|one| Arc::ptr_eq(&one.environment, environment));
+        if let Some(place) = place {
+            self.pace.finished(self.finishing.swap_remove(place).since.elapsed());
+        }
     }
 
     fn is_used(&mut self) -> bool {

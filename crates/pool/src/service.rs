@@ -325,7 +325,8 @@ impl PoolService {
                     Task::Create(group) => {
                         let (maker, drivers) = (Arc::clone(&self.maker), driver_sender.clone());
                         work.spawn(async move {
-                            let mut creation = Creation { group, result: Err(LeaseError::Stopped) };
+                            let (since, result) = (Instant::now(), Err(LeaseError::Stopped));
+                            let mut creation = Creation { group, since, result };
                             creation.result = maker.make_on_demand(&creation.group, &drivers).await;
                         });
                     }
@@ -455,12 +456,14 @@ impl PoolService {
 /// An environment that is being made. However that ends, its group hears of it.
 struct Creation {
     group: Arc<Group>,
+    since: Instant,
     result: Result<Arc<Environment>, LeaseError>,
 }
 
 impl Drop for Creation {
     fn drop(&mut self) {
-        self.group.created(std::mem::replace(&mut self.result, Err(LeaseError::Stopped)));
+        let result = std::mem::replace(&mut self.result, Err(LeaseError::Stopped));
+        self.group.created(result, self.since.elapsed());
     }
 }
 
