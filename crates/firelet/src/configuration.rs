@@ -145,6 +145,7 @@ impl ServeArguments {
             busy_poll: Duration::from_micros(self.busy_poll().into()),
             freeze_after: Duration::from_millis(self.freeze_after),
             snapshot_memory: u64::from(self.snapshot_memory) << 20,
+            processors: processors(),
         }
     }
 

@@ -9,6 +9,8 @@ pub(crate) struct Demand {
     pub(crate) waiting: usize,
     /// Environments on their way.
     pub(crate) creating: usize,
+    /// Environments that work on an invocation.
+    pub(crate) leased: usize,
     /// Environments whose runtime has answered and is about to ask for its next event.
     pub(crate) finishing: usize,
 }
@@ -18,20 +20,25 @@ pub(crate) struct Demand {
 pub(crate) enum Supply {
     /// Enough is on its way.
     Enough,
-    /// Environments about to be free are worth a short wait.
-    AwaitFinishing,
+    /// Environments about to be free are worth a wait of so long.
+    Await(Duration),
     /// Make one more.
     Create,
 }
 
 impl Demand {
-    pub(crate) const fn supply(self, finishing_counts: bool) -> Supply {
+    /// What to do for the one who came last; without a pace, neither environments in use nor what the host has to do counts.
+    pub(crate) fn supply(self, pace: Option<&Pace>, is_saturated: impl FnOnce() -> bool) -> Supply {
         if self.waiting <= self.creating {
-            Supply::Enough
-        } else if finishing_counts && self.waiting <= self.creating + self.finishing {
-            Supply::AwaitFinishing
-        } else {
-            Supply::Create
+            return Supply::Enough;
+        }
+        match pace {
+            Some(pace) if self.waiting <= self.creating + self.finishing => Supply::Await(pace.grace()),
+            Some(pace) if self.creating >= pace.processors * AT_ONCE_PER_PROCESSOR => {
+                Supply::Await(BUSY_GRACE)
+            }
+            Some(pace) if pace.brings_a_turn(self) && is_saturated() => Supply::Await(BUSY_GRACE),
+            _ => Supply::Create,
         }
     }
 }
@@ -41,25 +48,55 @@ impl Demand {
 const SHORTEST_GRACE: Duration = Duration::from_millis(2);
 /// However long a new one takes, a caller whose wait is in vain shall hardly notice.
 const LONGEST_GRACE: Duration = Duration::from_millis(50);
+/// How long the host is given where it has enough to do: more environments would have those on their way come later, and take
+/// from those at work what they compute with.
+const BUSY_GRACE: Duration = Duration::from_millis(200);
+/// A function whose environments come back within this time is quick.
+const QUICK: Duration = Duration::from_millis(20);
+/// So many environments of one function for each processor are made however much the host has to do.
+const ENOUGH_PER_PROCESSOR: usize = 8;
+/// So many for each processor are made at a time: more would only come later, all of them.
+const AT_ONCE_PER_PROCESSOR: usize = 4;
 /// The share of what was known before in what is known after one more: seven eighths.
 const MEMORY: u32 = 8;
 
 /// What making an environment took lately, and what environments took from their answer to their next poll.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
+    /// Of the host.
+    processors: usize,
     creation: Duration,
     finishing: Duration,
+    /// From the beginning of an invocation until its environment is free; none before the first.
+    turnaround: Option<Duration>,
 }
 
 impl Pace {
+    /// Of nothing so far, on a host with so many processors.
+    pub(crate) const fn new(processors: usize) -> Self {
+        Self { processors, creation: Duration::ZERO, finishing: Duration::ZERO, turnaround: None }
+    }
+
     /// An environment came `took` after it was wanted.
     pub(crate) fn created(&mut self, took: Duration) {
         self.creation = took;
     }
 
-    /// An environment asked for its next event `took` after its answer.
-    pub(crate) fn finished(&mut self, took: Duration) {
-        self.finishing = (self.finishing * (MEMORY - 1) + took) / MEMORY;
+    /// An environment asked for its next event, so long after its answer, and so long after its invocation began.
+    pub(crate) fn finished(&mut self, finishing: Duration, turnaround: Duration) {
+        self.finishing = smooth(self.finishing, finishing);
+        self.turnaround = Some(self.turnaround.map_or(turnaround, |before| smooth(before, turnaround)));
+    }
+
+    /// Whether the one who came last has its turn soon at the environments in use. Where the processors are busy, one more would
+    /// only take from the others what they compute with.
+    fn brings_a_turn(&self, demand: Demand) -> bool {
+        let busy = demand.leased + demand.finishing;
+        let Some(turnaround) = self.turnaround.filter(|turnaround| *turnaround <= QUICK) else {
+            return false;
+        };
+        let turns = u32::try_from(demand.waiting.div_ceil(busy.max(1))).unwrap_or(u32::MAX);
+        busy >= self.processors * ENOUGH_PER_PROCESSOR && turnaround.saturating_mul(turns) <= LONGEST_GRACE
     }
 
     /// How long an environment that has answered is waited for before another one is made: as long as that would take, so
@@ -72,30 +109,79 @@ impl Pace {
     }
 }
 
+fn smooth(before: Duration, now: Duration) -> Duration {
+    (before * (MEMORY - 1) + now) / MEMORY
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ONE_PROCESSOR: Pace = Pace::new(1);
+
     #[test]
     fn one_environment_is_made_for_each_who_waits_in_vain() {
+        let grace = Supply::Await(SHORTEST_GRACE);
         for (waiting, creating, finishing, expected) in [
             (1, 0, 0, Supply::Create),
             (1, 1, 0, Supply::Enough),
             (2, 1, 0, Supply::Create),
-            (1, 0, 1, Supply::AwaitFinishing),
+            (1, 0, 1, grace),
             (2, 0, 1, Supply::Create),
-            (2, 1, 1, Supply::AwaitFinishing),
+            (2, 1, 1, grace),
             (0, 0, 0, Supply::Enough),
         ] {
-            let demand = Demand { waiting, creating, finishing };
-            assert_eq!(demand.supply(true), expected, "{demand:?}");
+            let demand = Demand { waiting, creating, leased: 9, finishing };
+            assert_eq!(demand.supply(Some(&ONE_PROCESSOR), || true), expected, "{demand:?}");
         }
     }
 
     #[test]
-    fn after_the_short_wait_a_finishing_environment_no_longer_counts() {
-        let demand = Demand { waiting: 1, creating: 0, finishing: 1 };
-        assert_eq!(demand.supply(false), Supply::Create);
+    fn after_the_wait_environments_in_use_no_longer_count() {
+        let demand = Demand { waiting: 1, creating: 0, leased: 9, finishing: 1 };
+        assert_eq!(demand.supply(None, || true), Supply::Create);
+    }
+
+    #[test]
+    fn no_more_than_the_host_keeps_up_with_are_made_at_once() {
+        let demand = |creating| Demand { waiting: 50, creating, leased: 0, finishing: 0 };
+        let supply = |creating| demand(creating).supply(Some(&ONE_PROCESSOR), || false);
+        assert_eq!(supply(3), Supply::Create);
+        assert_eq!(supply(4), Supply::Await(BUSY_GRACE));
+        assert_eq!(demand(4).supply(None, || false), Supply::Create, "but all who still wait then");
+    }
+
+    #[test]
+    fn callers_of_a_quick_function_take_turns_when_the_processors_are_busy() {
+        for (turnaround_milliseconds, waiting, leased, is_saturated, is_awaited) in [
+            (1, 1, 7, true, false),
+            (1, 1, 8, true, true),
+            (1, 1, 8, false, false),
+            (1, 400, 8, true, true),
+            (1, 401, 8, true, false),
+            (20, 16, 8, true, true),
+            (20, 17, 8, true, false),
+            (21, 1, 100, true, false),
+        ] {
+            let mut pace = ONE_PROCESSOR;
+            pace.finished(Duration::ZERO, Duration::from_millis(turnaround_milliseconds));
+            let demand = Demand { waiting, creating: 0, leased, finishing: 0 };
+            let supply = demand.supply(Some(&pace), || is_saturated);
+            assert_eq!(supply == Supply::Await(BUSY_GRACE), is_awaited, "{demand:?} {pace:?}");
+        }
+    }
+
+    #[test]
+    fn one_slow_invocation_ends_the_taking_of_turns() {
+        let mut pace = ONE_PROCESSOR;
+        let demand = Demand { waiting: 1, creating: 0, leased: 8, finishing: 0 };
+        let mut is_awaited = |milliseconds| {
+            pace.finished(Duration::ZERO, Duration::from_millis(milliseconds));
+            demand.supply(Some(&pace), || true) != Supply::Create
+        };
+        assert!(is_awaited(0));
+        assert!(!is_awaited(1_000));
+        assert!((0..30).any(|_| is_awaited(0)), "nor for ever");
     }
 
     #[test]
@@ -110,23 +196,24 @@ mod tests {
             (20, 500, SHORTEST_GRACE),
             (3_000, 1, LONGEST_GRACE),
         ] {
-            let pace = Pace { creation: milliseconds(creation), finishing: milliseconds(finishing) };
+            let (creation, finishing) = (milliseconds(creation), milliseconds(finishing));
+            let pace = Pace { creation, finishing, ..ONE_PROCESSOR };
             assert_eq!(pace.grace(), expected, "{pace:?}");
         }
     }
 
     #[test]
     fn functions_that_work_after_their_answer_are_soon_known() {
-        let mut pace = Pace::default();
+        let mut pace = ONE_PROCESSOR;
         pace.created(Duration::from_millis(20));
         let slow = Duration::from_millis(100);
         let count = (1..).find(|_| {
-            pace.finished(slow);
+            pace.finished(slow, slow);
             pace.grace() == SHORTEST_GRACE
         });
         assert_eq!(count, Some(2));
         let count = (1..).find(|_| {
-            pace.finished(Duration::ZERO);
+            pace.finished(Duration::ZERO, Duration::ZERO);
             pace.grace() > SHORTEST_GRACE
         });
         assert!(count < Some(10), "{count:?}");

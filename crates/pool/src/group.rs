@@ -16,6 +16,7 @@ use crate::demand::{Demand, Pace, Supply};
 use crate::freezing::Freezing;
 use crate::inventory::Resident;
 use crate::lease::{Lease, LeaseError};
+use crate::saturation::Saturation;
 use crate::service::{Key, Task};
 
 /// How long an environment whose processes are being ended is waited for before another one is made: where no extension
@@ -35,6 +36,7 @@ pub struct Group {
     tasks: mpsc::Sender<Task>,
     polling: Arc<BusyPoll>,
     freezing: Arc<Freezing>,
+    saturation: Arc<Saturation>,
     members: Mutex<Members>,
     /// Told when the processes of an environment have ended.
     settled: Notify,
@@ -42,7 +44,6 @@ pub struct Group {
     observers: Mutex<Vec<Observer>>,
 }
 
-#[derive(Default)]
 struct Members {
     /// Made for invocations that are over; least recently used first.
     idle: Vec<Idle>,
@@ -96,7 +97,10 @@ struct Idle {
 
 struct Finishing {
     environment: Arc<Environment>,
-    since: Instant,
+    /// When it was leased.
+    leased: Instant,
+    /// When it answered.
+    answered: Instant,
     /// When the time of its invocation is over.
     deadline: Instant,
     /// Tells by its end whoever watches the deadline that it has finished.
@@ -110,10 +114,12 @@ impl Group {
         tasks: mpsc::Sender<Task>,
         polling: Arc<BusyPoll>,
         freezing: Arc<Freezing>,
+        saturation: Arc<Saturation>,
     ) -> Self {
-        let (members, observers) = (Mutex::default(), Mutex::default());
+        let members = Mutex::new(Members::new(saturation.processors()));
+        let observers = Mutex::default();
         let settled = Notify::new();
-        Self { key, function, tasks, polling, freezing, members, settled, observers }
+        Self { key, function, tasks, polling, freezing, saturation, members, settled, observers }
     }
 
     /// An environment of this group was started.
@@ -188,12 +194,11 @@ impl Group {
             }
             let mut demand = members.demand();
             demand.waiting += 1;
-            if demand.supply(true) != Supply::AwaitFinishing {
-                return None;
-            }
+            let supply = demand.supply(Some(&members.pace), || self.saturation.is_there());
+            let Supply::Await(grace) = supply else { return None };
             let (sender, waiting) = oneshot::channel();
             members.waiting.push_back(sender);
-            (Expectation { group: Arc::clone(self), waiting }, members.pace.grace())
+            (Expectation { group: Arc::clone(self), waiting }, grace)
         };
         let environment = tokio::time::timeout(grace, &mut expectation.waiting).await;
         self.leased(environment.ok()?).ok()
@@ -218,7 +223,7 @@ impl Group {
             }
             let (sender, waiter) = oneshot::channel();
             members.waiting.push_back(sender);
-            (waiter, members.demand().supply(false), members.is_growth())
+            (waiter, members.demand().supply(None, || false), members.is_growth())
         };
         if supply == Supply::Create {
             let admitted = if is_growth { admit() } else { Ok(()) };
@@ -325,11 +330,12 @@ impl Group {
         }
     }
 
-    /// Takes an environment back whose invocation was answered. It is free once its runtime asks for the next event;
+    /// Takes an environment back that was leased at `leased`, and whose invocation was answered. It is free once its runtime asks for the next event;
     /// until then `hold` is kept. A runtime that has not asked at `deadline` is ended.
     pub(crate) fn give_back(
         self: &Arc<Self>,
         environment: &Arc<Environment>,
+        leased: Instant,
         deadline: Instant,
         hold: Option<Hold>,
     ) {
@@ -338,8 +344,8 @@ impl Group {
             members.leased -= 1;
             let watched = environment.has_extensions().then(|| self.watch(deadline)).flatten();
             let environment = Arc::clone(environment);
-            let since = Instant::now();
-            members.finishing.push(Finishing { environment, since, deadline, _watched: watched });
+            let answered = Instant::now();
+            members.finishing.push(Finishing { environment, leased, answered, deadline, _watched: watched });
         }
         let group = Arc::clone(self);
         let returned = Arc::clone(environment);
@@ -385,7 +391,8 @@ impl Group {
         if readiness != Readiness::Ready {
             self.settled.notify_waiters();
         }
-        if members.demand().supply(true) == Supply::Create {
+        let demand = members.demand();
+        if demand.supply(Some(&members.pace), || self.saturation.is_there()) == Supply::Create {
             drop(members);
             if let Err(error) = self.create() {
                 tracing::warn!(%error, "cannot replace an execution environment that ended");
@@ -499,24 +506,41 @@ impl Drop for Expectation {
 }
 
 impl Members {
+    fn new(processors: usize) -> Self {
+        Self {
+            idle: Vec::new(),
+            dormant: Vec::new(),
+            failed: 0,
+            provisioned: Provisioned::default(),
+            waiting: VecDeque::new(),
+            creating: 0,
+            pace: Pace::new(processors),
+            leased: 0,
+            finishing: Vec::new(),
+            is_retired: false,
+        }
+    }
+
     fn demand(&mut self) -> Demand {
         self.waiting.retain(|waiter| !waiter.is_closed());
-        Demand { waiting: self.waiting.len(), creating: self.creating, finishing: self.finishing.len() }
+        let Self { waiting, creating, leased, finishing, .. } = self;
+        Demand { waiting: waiting.len(), creating: *creating, leased: *leased, finishing: finishing.len() }
     }
 
     /// Takes an environment off the list of those that have not asked for their next event.
     fn leave_finishing(&mut self, environment: &Arc<Environment>) {
         let place = self.finishing.iter().position(|one| Arc::ptr_eq(&one.environment, environment));
         if let Some(place) = place {
-            self.pace.finished(self.finishing.swap_remove(place).since.elapsed());
+            let Finishing { leased, answered, .. } = self.finishing.swap_remove(place);
+            self.pace.finished(answered.elapsed(), leased.elapsed());
         }
     }
 
     fn is_used(&mut self) -> bool {
-        let Demand { waiting, creating, finishing } = self.demand();
+        let Demand { waiting, creating, leased, finishing } = self.demand();
         let kept = self.provisioned.wanted + self.provisioned.idle.len() + self.provisioned.creating;
         let is_idle = !self.idle.is_empty() || !self.dormant.is_empty();
-        is_idle || self.leased + waiting + creating + finishing + kept > 0
+        is_idle || leased + waiting + creating + finishing + kept > 0
     }
 
     /// Those that have been idle since before `cutoff` and are not told to stand still, which they will be now; and whether

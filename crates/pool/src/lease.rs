@@ -48,6 +48,7 @@ pub enum LeaseError {
 pub struct Lease {
     environment: Arc<Environment>,
     group: Arc<Group>,
+    since: Instant,
     /// When the time of the invocation is over.
     deadline: Instant,
     hold: Option<Hold>,
@@ -58,8 +59,9 @@ const FINISHING_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Lease {
     pub(crate) fn new(environment: Arc<Environment>, group: Arc<Group>) -> Self {
-        let deadline = Instant::now() + group.function().definition.timeout;
-        Self { environment, group, deadline, hold: None }
+        let since = Instant::now();
+        let deadline = since + group.function().definition.timeout;
+        Self { environment, group, since, deadline, hold: None }
     }
 
     /// Keeps `hold` until the environment is free again, which may be after its answer.
@@ -137,7 +139,7 @@ impl Drop for Lease {
         // Extensions have the time of the invocation, and no more.
         let patience = if self.environment.has_extensions() { Duration::ZERO } else { FINISHING_PATIENCE };
         let deadline = self.deadline.max(Instant::now() + patience);
-        self.group.give_back(&self.environment, deadline, self.hold.take());
+        self.group.give_back(&self.environment, self.since, deadline, self.hold.take());
     }
 }
 

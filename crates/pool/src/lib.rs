@@ -14,6 +14,7 @@ mod lease;
 mod memory;
 mod preparation;
 mod provisioning;
+mod saturation;
 mod service;
 mod snapshot;
 mod snapshotting;

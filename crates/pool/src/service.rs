@@ -27,6 +27,7 @@ use crate::lease::{LeaseError, Orphan};
 use crate::memory::{MemoryReserve, MemoryWatch};
 use crate::preparation::Preparation;
 use crate::provisioning::{Occasion, Provisioning};
+use crate::saturation::Saturation;
 use crate::snapshot::Snapshots;
 use crate::snapshotting::Snapshotting;
 
@@ -53,6 +54,8 @@ pub struct Options {
     pub freeze_after: Duration,
     /// Bytes of memory that snapshots may hold together; beyond that those used longest ago are dropped.
     pub snapshot_memory: u64,
+    /// Processors of the host.
+    pub processors: usize,
 }
 
 impl Default for Options {
@@ -64,6 +67,7 @@ impl Default for Options {
             busy_poll: Duration::from_micros(150),
             freeze_after: Duration::from_millis(100),
             snapshot_memory: 512 << 20,
+            processors: 1,
         }
     }
 }
@@ -113,6 +117,7 @@ struct Shared {
     freezing: Arc<Freezing>,
     sandboxes: Arc<Sandboxes>,
     snapshots: Arc<Snapshots<Snapshot>>,
+    saturation: Arc<Saturation>,
 }
 
 /// What makes environments; runs until the server stops.
@@ -152,6 +157,7 @@ impl Pool {
             freezing: Arc::new(Freezing::new(options.freeze_after)),
             sandboxes: Arc::clone(&runtime.sandboxes),
             snapshots: Arc::clone(&snapshots),
+            saturation: Arc::new(Saturation::new(options.processors)),
         });
         let maker = Arc::new(Maker { runtime, catalogue, code, snapshots });
         let service = PoolService { options, maker, shared: Arc::clone(&shared), store, tasks };
@@ -186,8 +192,8 @@ impl Pool {
         }
         let Shared { tasks, polling, freezing, .. } = &*self.shared;
         let (tasks, polling, freezing) = (tasks.clone(), Arc::clone(polling), Arc::clone(freezing));
-        let group = Group::new(key.clone(), Arc::clone(function), tasks, polling, freezing);
-        let group = Arc::new(group);
+        let (function, saturation) = (Arc::clone(function), Arc::clone(&self.shared.saturation));
+        let group = Arc::new(Group::new(key.clone(), function, tasks, polling, freezing, saturation));
         let replaced = groups.insert(key, Arc::clone(&group));
         drop(groups);
         if let Some(replaced) = replaced {

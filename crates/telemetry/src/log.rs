@@ -33,12 +33,7 @@ impl Options {
     /// The usual bounds, in `directory`.
     #[must_use]
     pub fn in_directory(directory: PathBuf) -> Self {
-        Self {
-            directory,
-            group_bytes: 128 << 20,
-            queue_bytes: 64 << 20,
-            stream_queue_bytes: 256 << 10,
-        }
+        Self { directory, group_bytes: 128 << 20, queue_bytes: 64 << 20, stream_queue_bytes: 256 << 10 }
     }
 }
 

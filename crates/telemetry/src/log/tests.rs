@@ -60,7 +60,8 @@ fn the_file_tells_whose_each_line_is() {
     let (_directory, _, paths) = check(
         |_| {},
         |logs| {
-            for (stream, text) in [("a b", "one"), ("a b", "two\n three"), ("c\nd", "four"), ("a b", "five")] {
+            for (stream, text) in [("a b", "one"), ("a b", "two\n three"), ("c\nd", "four"), ("a b", "five")]
+            {
                 write(logs, stream, 1, text);
             }
         },
