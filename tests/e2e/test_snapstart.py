@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from support import extensions, packages
+from support import extensions, packages, telemetry
 from support.server import run_firelet
+from support.telemetry import records
 from support.waiting import wait_for
 from support.world import refusal
 
@@ -126,14 +127,64 @@ def test_the_state_that_init_left_is_there_and_numbers_to_come_differ(world, run
     version = publish(world, KEPT, runtime=runtime)
     with concurrent.futures.ThreadPoolExecutor(3) as threads:
         answers = list(threads.map(lambda _: world.invoke(version).payload, range(3)))
-    kept = [line for line in world.server.log().splitlines() if "cannot be kept" in line and version[:-2] in line]
-    assert not kept, "this host can keep processes"
-    assert sum("at import" in line for line in logged(world, version)) == 1
+    assert sum("at import" in line for line in logged(world, version)) == 1, world.server.log()
     born = answers[0]["born"]
     for answer in answers:
         assert (answer["born"], answer["note"], answer["open"]) == (born, born, born)
     for drawn in zip(*(answer["drawn"] for answer in answers)):
         assert len(set(drawn)) == 3
+
+
+GOES_ON = """
+import asyncio, os, socket, sqlite3, threading, time
+
+print("at import")
+ticks = []
+
+def tick():
+    while True:
+        time.sleep(0.01)
+        ticks.append(1)
+
+threading.Thread(target=tick, daemon=True).start()
+database = sqlite3.connect("/tmp/database", check_same_thread=False)
+database.execute("create table numbers (number)")
+database.execute("insert into numbers values (42)")
+database.commit()
+loop = asyncio.new_event_loop()
+listener = socket.create_server(("127.0.0.1", 8123))
+
+def handler(event, context):
+    ticked = len(ticks)
+    while len(ticks) < ticked + 2:
+        time.sleep(0.01)
+    client = socket.create_connection(("127.0.0.1", 8123))
+    client.send(b"sent")
+    return [
+        database.execute("select number from numbers").fetchone()[0],
+        loop.run_until_complete(asyncio.sleep(0.01, "slept")),
+        listener.accept()[0].recv(10).decode(),
+    ]
+"""
+
+
+def test_threads_and_what_is_open_go_on(world):
+    version = publish(world, GOES_ON)
+    assert world.invoke(version).payload == [42, "slept", "sent"]
+    assert sum("at import" in line for line in logged(world, version)) == 1
+
+
+def test_where_a_state_cannot_be_kept_init_is_run_anew(world):
+    version = publish(world, "import subprocess\nchild = subprocess.Popen(['sleep', '600'])\n" + HOOKS)
+    cold = world.invoke(version, tail=True)
+    assert cold.payload["log"] == ORDER
+    assert REPORT.search(cold.log)
+    lines = [line.partition(" ")[2] for line in logged(world, version)]
+    assert lines.count("at import") == 2
+    assert sum(line.startswith("INIT_REPORT") for line in lines) == 1
+    name = version.partition(":")[0]
+    told = [line for line in world.server.log().splitlines() if "cannot be kept" in line and f"function={name} " in line]
+    assert len(told) == 1
 
 
 def test_what_is_told_of_snapshot_and_restore(world):
@@ -265,6 +316,27 @@ def test_extensions_are_there_too(world):
     lines = [line.partition(" ")[2] for line in logged(world, version)]
     assert lines.count("EXTENSION\tName: one\tState: Ready\tEvents: [INVOKE, SHUTDOWN]") == 1
     assert lines.count("one started") == 2
+
+
+def test_extensions_hear_of_the_restore(world):
+    content = {"ZipFile": telemetry.keeper(awaited="platform.start")}
+    layer = world.client.publish_layer_version(LayerName=world.name("layer"), Content=content)
+    source = "def handler(event, context):\n    return told('platform.report' if event else 'platform.start')\n"
+    name = world.deploy(
+        telemetry.reading(source), runtime=RUNTIME, SnapStart=SNAP_START, Layers=[layer["LayerVersionArn"]]
+    )
+    version = f"{name}:" + world.client.publish_version(FunctionName=name)["Version"]
+    wait_for(lambda: world.configuration(version)["State"] == "Active", "the version is active")
+    world.invoke(version)
+    events = world.invoke(version, {"second": True}).payload
+    (started,), (done,), (report,) = (
+        records(events, f"platform.restore{what}") for what in ("Start", "RuntimeDone", "Report")
+    )
+    assert (started["functionName"], started["functionVersion"]) == (name, "1")
+    assert done == {"status": "success"} and report["status"] == "success"
+    metrics = records(events, "platform.report")[0]["metrics"]
+    assert metrics["restoreDurationMs"] == report["metrics"]["durationMs"]
+    assert not records(events, "platform.initStart")
 
 
 FAILING = """
