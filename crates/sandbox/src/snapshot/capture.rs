@@ -22,6 +22,8 @@ use crate::snapshot::tracee::{STAGE_SIZE, Tracee};
 
 /// The number that a main process has in its sandbox, when it was told its program there.
 const MAIN_NUMBER: u64 = 2;
+/// The most parts that its memory may have; each takes a kilobyte to tell of.
+const MAPPINGS_LIMIT: usize = 16_384;
 /// `MEMBARRIER_CMD_GET_REGISTRATIONS`.
 const GET_BARRIERS: u64 = 1 << 9;
 
@@ -72,6 +74,7 @@ pub(crate) fn capture(
     tracee.set_stage(stage)?;
     threads::ask(&tracee, &threads, &mut description.threads)?;
     ask(&tracee, &mut description)?;
+    try_layout(&tracee, &description.layout)?;
     finish(image, &description)
 }
 
@@ -100,6 +103,10 @@ fn link(process: i32, name: &str) -> Result<Vec<u8>, Failure> {
 }
 
 fn mappings(process: i32) -> Result<Vec<Mapping>, Trouble> {
+    let count = read(process, "maps")?.lines().count();
+    if count > MAPPINGS_LIMIT {
+        return Err(Trouble::unsupported(format!("its memory has {count} parts")));
+    }
     let text = read(process, "smaps")?;
     let mappings =
         maps::parse(&text).ok_or_else(|| Trouble::unsupported("the kernel's list of its memory"))?;
@@ -177,6 +184,13 @@ fn ask(tracee: &Tracee, description: &mut Description) -> Result<(), Trouble> {
     };
     description.layout = layout(tracee.process, answers.result(brk).cast_unsigned())?;
     Ok(())
+}
+
+/// What a restored process will have to call works here too.
+fn try_layout(tracee: &Tracee, layout: &Layout) -> Result<(), Trouble> {
+    let mut script = tracee.script();
+    script.set_layout(layout);
+    tracee.perform(tracee.process, &script).map(drop).map_err(threads::lacks_questions)
 }
 
 /// An older kernel does not tell; then there is nothing to repeat.

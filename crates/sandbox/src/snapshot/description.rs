@@ -535,6 +535,12 @@ mod tests {
         for length in 0..whole.len() {
             assert_eq!(Description::decode(&whole[..length]), None, "{length}");
         }
+        for place in 0..whole.len() {
+            let mut broken = whole.clone();
+            broken[place] ^= 0xff;
+            // Whatever it says now, it does not panic and takes no memory for a lie.
+            let _ = Description::decode(&broken);
+        }
         let refused = |change: fn(&mut Description)| {
             let mut description = description();
             change(&mut description);

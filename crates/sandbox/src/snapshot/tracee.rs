@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use crate::error::{At, Failure, Step};
+use crate::snapshot::description::Layout;
 use crate::snapshot::machine::{self, BATCH_CODE, CALL_SIZE, Registers};
 use crate::snapshot::maps::PAGE;
 use crate::snapshot::trace::{self, Onward, Stop};
@@ -17,6 +18,10 @@ pub(super) const STAGE_SIZE: u64 = 64 << 20;
 /// Where a stage has the table of calls, and what calls point to.
 const TABLE: u64 = PAGE;
 const DATA: u64 = 16 << 20;
+
+/// `PR_SET_MM` with `PR_SET_MM_MAP`, and how that is told to keep the program's file.
+const SET_LAYOUT: [u64; 2] = [35, 14];
+const NO_FILE: u64 = 0xffff_ffff_0000_0000;
 
 /// A system call, as a tracee is to make it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,16 @@ impl Script {
 
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
+    }
+
+    /// Tells the kernel where everything is, by the C structure `prctl_mm_map`.
+    pub(super) fn set_layout(&mut self, layout: &Layout) {
+        let auxiliary = self.bytes(&layout.auxiliary);
+        let length_and_file = layout.auxiliary.len() as u64 | NO_FILE;
+        let words = layout.numbers.iter().chain([&auxiliary, &length_and_file]);
+        let map: Vec<u8> = words.flat_map(|word| word.to_le_bytes()).collect();
+        let place = self.bytes(&map);
+        self.call(libc::SYS_prctl, [SET_LAYOUT[0], SET_LAYOUT[1], place, map.len() as u64, 0]);
     }
 
     fn table(&self) -> Vec<u8> {
@@ -167,6 +182,11 @@ impl Tracee {
     /// Unmaps the stage.
     pub(super) fn clear_stage(&self) -> Result<(), Failure> {
         self.call(self.process, libc::SYS_munmap, [self.stage, STAGE_SIZE, 0, 0, 0, 0]).map(drop)
+    }
+
+    /// The arguments of a call that advises on a page of the stage.
+    pub(super) fn stage_page(&self, advice: u64) -> [u64; 6] {
+        [self.stage + TABLE, PAGE, advice, 0, 0, 0]
     }
 
     pub(super) fn script(&self) -> Script {

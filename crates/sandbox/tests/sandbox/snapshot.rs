@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
-use firelet_sandbox::{End, Launcher, Snapshot, SnapshotError, Spec};
+use firelet_sandbox::{End, Error, Launcher, Snapshot, SnapshotError, Spec, Step, read_exit};
 
 use super::harness::Test;
 use super::isolation::as_ordinary_user;
-use super::world::{World, finish, python, shell, wait_for};
+use super::world::{World, finish, mount, python, shell, wait_for};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_captured_python_goes_on_in_other_sandboxes", a_captured_python_goes_on),
@@ -19,6 +20,17 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_restored_process_has_no_more_rights_than_any_other", a_restored_process_has_no_more_rights),
     ("what_cannot_be_made_again_is_refused_with_its_name", what_cannot_be_made_again_is_refused),
     ("a_process_that_left_another_is_refused", a_process_that_left_another_is_refused),
+    ("a_frozen_process_can_be_captured", a_frozen_process_can_be_captured),
+    ("a_restored_process_can_be_captured_again", a_restored_process_can_be_captured_again),
+    ("several_processes_go_on_from_one_snapshot_at_a_time", several_processes_go_on_at_a_time),
+    (
+        "a_process_that_makes_threads_without_end_does_not_escape",
+        a_process_that_makes_threads_does_not_escape,
+    ),
+    ("a_kill_in_the_middle_of_a_capture_is_told", a_kill_in_the_middle_of_a_capture_is_told),
+    ("a_process_that_cannot_be_stopped_is_given_up", a_process_that_cannot_be_stopped_is_given_up),
+    ("a_process_too_large_for_its_new_sandbox_is_told", a_process_too_large_is_told),
+    ("a_changed_file_is_told", a_changed_file_is_told),
 ];
 
 /// Waits at the end of a connection to the server, as a runtime does.
@@ -272,7 +284,7 @@ print(open("/proc/self/limits").read(), open("/proc/self/cgroup").read(), open("
 print(sorted(os.listdir("/proc/self/fd")), [number for number in os.listdir("/proc") if number.isdigit()])
 print(open("/proc/self/cmdline").read(), open("/proc/self/auxv", "rb").read() != b"", os.readlink("/proc/self/exe"))
 print([os.access(place, os.W_OK) for place in ("/", "/usr", "/var/task", "/tmp")], os.getpriority(0, 0), os.getsid(0))
-print([line.split()[0] for line in open("/proc/self/maps") if "memfd" in line or "snapshot" in line])
+print([line.split()[-1] for line in open("/proc/self/maps") if line.split()[1].endswith("s")])
 print("done")
 "#;
 
@@ -316,4 +328,120 @@ fn a_process_that_left_another_is_refused() {
     let script = "if os.fork() == 0:\n  os.setsid()\n  if os.fork():\n    os._exit(0)\n  time.sleep(1000)\n\
                   os.wait()\npark()";
     check_refused(script, "more than one process");
+}
+
+fn a_frozen_process_can_be_captured() {
+    let world = World::new();
+    let mut sandbox = world.launcher.launch(&python(&format!("{PARKED}park()\nprint('goes on')"))).unwrap();
+    hear(&mut File::from(sandbox.take_output()), "parked\n");
+    sandbox.freeze().unwrap();
+    let snapshot = sandbox.snapshot().unwrap();
+    let exit = sandbox.take_exit();
+    wait_for("the end of the captured sandbox", || read_exit(&exit).ok());
+    assert_eq!(finish(world.launcher.launch(&from(&snapshot)).unwrap()).output, "goes on\n");
+    assert!(matches!(sandbox.snapshot(), Err(SnapshotError::Failed(_))));
+}
+
+fn a_restored_process_can_be_captured_again() {
+    let world = World::new();
+    let first = capture(
+        &world.launcher,
+        "connection = None\npark = lambda: input() if False else time.sleep(0.2)\n\
+                        data = [str(number) for number in range(100_000)]\nprint('parked', flush=True)\npark()\n\
+                        print('parked', flush=True)\npark()\nprint(sum(map(len, data)))",
+    );
+    let second = try_capture(&world.launcher, &from(&first)).unwrap();
+    assert!(finish(world.launcher.launch(&from(&second)).unwrap()).output.ends_with("488890\n"));
+}
+
+fn several_processes_go_on_at_a_time() {
+    let world = World::new();
+    let snapshot = capture(
+        &world.launcher,
+        "data = os.urandom(100_000)\npark()\ndata += os.urandom(8)\n\
+                           print(hash(data[:-8]), data[-8:].hex())",
+    );
+    let launch = || finish(world.launcher.launch(&from(&snapshot)).unwrap()).output;
+    let outputs: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(launch)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut words: Vec<(&str, &str)> = outputs.iter().map(|output| output.split_once(' ').unwrap()).collect();
+    words.sort_unstable();
+    assert!(words.windows(2).all(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1), "{words:?}");
+}
+
+fn a_process_that_makes_threads_does_not_escape() {
+    let world = World::new();
+    let script = "import threading\ndef more():\n  while True:\n    thread = threading.Thread(target=time.sleep, args=(0.001,))\n    \
+                  thread.start()\n    thread.join()\nfor _ in range(8):\n  threading.Thread(target=more).start()\npark()";
+    for _ in 0..5 {
+        match try_capture(&world.launcher, &python(&format!("{PARKED}{script}"))) {
+            // How far numbers of threads are apart is chance.
+            Ok(snapshot) => drop(world.launcher.launch(&from(&snapshot))),
+            Err(SnapshotError::Unsupported { reason }) => assert!(reason.contains("threads"), "{reason}"),
+            Err(SnapshotError::Failed(error)) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(world.shell("echo well").output, "well\n");
+}
+
+fn a_kill_in_the_middle_of_a_capture_is_told() {
+    let world = World::new();
+    let script = format!("{PARKED}text = 'x' * 20_000_000\npark()");
+    for round in 0..12 {
+        let mut sandbox = world.launcher.launch(&python(&script)).unwrap();
+        hear(&mut File::from(sandbox.take_output()), "parked\n");
+        std::thread::scope(|scope| {
+            let capture = scope.spawn(|| sandbox.snapshot());
+            let due = Instant::now() + Duration::from_millis(1) * round;
+            wait_for("the moment of the kill", || (Instant::now() >= due).then_some(()));
+            sandbox.kill();
+            if let Err(error) = capture.join().unwrap() {
+                assert!(matches!(error, SnapshotError::Failed(_)), "{error:?}");
+            }
+        });
+    }
+    assert_eq!(world.shell("echo well").output, "well\n");
+}
+
+/// A parent waits for the child of a `vfork` where no tracer can stop it.
+fn a_process_that_cannot_be_stopped_is_given_up() {
+    let world = World::new();
+    let script = "import ctypes, platform\nnumber = {'x86_64': 56, 'aarch64': 220}[platform.machine()]\n\
+                  print('parked', flush=True)\n\
+                  if ctypes.CDLL(None).syscall(number, 0x4000 | 17, 0, 0, 0, 0) == 0:\n  time.sleep(1000)";
+    let mut sandbox = world.launcher.launch(&python(&format!("{PARKED}{script}"))).unwrap();
+    hear(&mut File::from(sandbox.take_output()), "parked\n");
+    wait_for("the child", || {
+        let process = sandbox.process_id().unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+        children.is_ok_and(|children| !children.is_empty()).then_some(())
+    });
+    let error = sandbox.snapshot().unwrap_err();
+    assert!(matches!(&error, SnapshotError::Failed(Error::Isolate { step: Step::Capture, .. })), "{error:?}");
+    assert_eq!(world.shell("echo well").output, "well\n");
+}
+
+fn a_process_too_large_is_told() {
+    let world = World::new();
+    let snapshot = capture(&world.launcher, "text = bytearray(b'x' * 60_000_000)\npark()\nprint(len(text))");
+    let mut small = from(&snapshot);
+    small.memory_bytes = 30 << 20;
+    let error = world.launcher.launch(&small).unwrap_err();
+    assert!(matches!(&error, Error::Isolate { step: Step::Restore, .. }), "{error:?}");
+    assert_eq!(finish(world.launcher.launch(&from(&snapshot)).unwrap()).output, "60000000\n");
+}
+
+fn a_changed_file_is_told() {
+    let world = World::new();
+    let code = world.file("data.txt", "before");
+    let mut spec = python(&format!("{PARKED}file = open('/mnt/data.txt')\npark()\nprint(file.read())"));
+    spec.mounts = vec![mount(&code, "/mnt")];
+    let snapshot = try_capture(&world.launcher, &spec).unwrap();
+    let again = Spec { mounts: spec.mounts.clone(), ..from(&snapshot) };
+    assert_eq!(finish(world.launcher.launch(&again).unwrap()).output, "before\n");
+    world.file("data.txt", "quite another");
+    let error = world.launcher.launch(&again).unwrap_err();
+    assert!(matches!(&error, Error::Isolate { step: Step::Restore, .. }), "{error:?}");
 }

@@ -60,13 +60,21 @@ fn threads_of(process: i32) -> Result<Vec<i32>, Failure> {
 
 /// False where it has ended meanwhile.
 fn stop_one(thread: i32) -> Result<bool, Failure> {
-    match trace::seize(thread) {
+    let is_traced = match trace::seize(thread) {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(false),
-        seized => seized.at(Step::Capture, "seize")?,
+        // The thread of one that was traced already is so from its first moment, and stops by itself; nobody else traces.
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => true,
+        seized => seized.map(|()| false).at(Step::Capture, "seize")?,
+    };
+    if !is_traced {
+        trace::interrupt(thread).at(Step::Capture, "interrupt")?;
     }
-    trace::interrupt(thread).at(Step::Capture, "interrupt")?;
     loop {
-        let signal = match trace::wait(thread).at(Step::Capture, "wait")? {
+        let stop = match trace::wait(thread) {
+            Err(_) if is_traced => Err(std::io::Error::from_raw_os_error(libc::EPERM)),
+            stop => stop,
+        };
+        let signal = match stop.at(Step::Capture, "seize")? {
             Stop::Interrupted => return Ok(true),
             Stop::Ended => return Ok(false),
             Stop::Signaled(signal) => signal,
@@ -147,6 +155,14 @@ pub(super) fn block_signals(threads: &[i32]) -> Result<(), Failure> {
         .try_for_each(|thread| trace::set_signal_mask(*thread, u64::MAX).at(Step::Capture, "signal mask"))
 }
 
+/// A kernel that does not answer what only those who capture processes ask was built without `CONFIG_CHECKPOINT_RESTORE`.
+pub(super) fn lacks_questions(failure: Failure) -> Trouble {
+    match failure.errno {
+        libc::EINVAL => Trouble::unsupported("the kernel has no CONFIG_CHECKPOINT_RESTORE"),
+        _ => Trouble::Failed(failure),
+    }
+}
+
 /// Has each thread tell what cannot be read.
 pub(super) fn ask(tracee: &Tracee, threads: &[i32], states: &mut [ThreadState]) -> Result<(), Trouble> {
     for (thread, state) in threads.iter().zip(states) {
@@ -155,7 +171,7 @@ pub(super) fn ask(tracee: &Tracee, threads: &[i32], states: &mut [ThreadState]) 
         script.call(libc::SYS_sigaltstack, [0, stack]);
         let address = script.bytes(&[0; 8]);
         script.call(libc::SYS_prctl, [GET_CLEAR_ADDRESS, address]);
-        let answers = tracee.perform(*thread, &script)?;
+        let answers = tracee.perform(*thread, &script).map_err(lacks_questions)?;
         let [start, flags, size] = answers.words(stack);
         // The upper half is padding, and whether it is in use follows from where it is.
         let flags = flags & u64::from(u32::MAX) & !1;
