@@ -47,7 +47,7 @@ struct Body<'a> {
 pub(crate) fn answer(credentials: Option<&Credentials>, parts: &Parts) -> Answer {
     let Some(credentials) = credentials.filter(|_| parts.method == Method::GET) else { return not_found() };
     let shown = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if shown.and_then(|shown| shown.parse().ok()) != Some(credentials.token) {
+    if shown != Some(credentials.token.to_string().as_str()) {
         let problem = b"cannot get credentials for the provided token\n";
         return text(StatusCode::NOT_FOUND, Bytes::from_static(problem));
     }
@@ -101,7 +101,8 @@ mod tests {
         assert_eq!(ask(token, Some(&token.to_string())).await, (200, expected));
         let refused = (404, "cannot get credentials for the provided token\n".to_owned());
         let other = CredentialsToken::new(&Ids::seeded(2)).to_string();
-        for authorization in [None, Some("x"), Some(other.as_str())] {
+        let loud = token.to_string().to_uppercase();
+        for authorization in [None, Some("x"), Some(other.as_str()), Some(loud.as_str())] {
             assert_eq!(ask(token, authorization).await, refused);
         }
     }

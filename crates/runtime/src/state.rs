@@ -303,6 +303,7 @@ impl State {
     pub(crate) fn restore_next(&mut self, poller: RestorePoller, now: Instant) -> Result<(), Refusal> {
         match std::mem::replace(&mut self.phase, Phase::Replaced) {
             Phase::Init { end } if self.beginning == Beginning::Restore => {
+                self.extensions.close();
                 self.restored = Some(now);
                 self.phase = Phase::Restoring { end };
                 // A runtime whose connection is gone asks again, and is refused; its process ends then.
@@ -1104,6 +1105,8 @@ mod tests {
         assert_eq!(runtime.state.activity(), Some(Activity::Initializing));
         let refused = Refusal::Transition { from: "Restoring", to: "Ready" };
         assert_eq!(runtime.restore_next().err(), Some(refused));
+        let late = runtime.state.register(ExtensionId::new(&runtime.ids), "late", &[]);
+        assert_eq!(late, Err(extensions::Refusal::RegistrationClosed));
         let (_polled, _) = runtime.next();
         assert_eq!(runtime.init.try_recv().unwrap(), InitEnd::Ready);
         assert!(runtime.state.is_ready());
