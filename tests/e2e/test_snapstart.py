@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import json
+import os
 import re
+import signal
 
 import pytest
 
@@ -10,7 +12,7 @@ from support import extensions, packages, telemetry
 from support.server import run_firelet
 from support.telemetry import records
 from support.waiting import wait_for
-from support.world import refusal
+from support.world import World, refusal
 
 RUNTIME = "python3.13"
 SNAP_START = {"ApplyOn": "PublishedVersions"}
@@ -337,6 +339,16 @@ def test_extensions_hear_of_the_restore(world):
     metrics = records(events, "platform.report")[0]["metrics"]
     assert metrics["restoreDurationMs"] == report["metrics"]["durationMs"]
     assert not records(events, "platform.initStart")
+
+
+def test_a_snapshot_outlives_the_helper_that_made_it(make_server):
+    world = World(make_server().start())
+    version = publish(world, KEPT)
+    first = world.invoke(version).payload
+    os.kill(world.server.inventory()["helper"]["processId"], signal.SIGKILL)
+    wait_for(lambda: not world.server.inventory()["environments"], "its environments are gone")
+    second = world.invoke(version).payload
+    assert second["born"] == first["born"] and second["drawn"] != first["drawn"]
 
 
 FAILING = """
