@@ -25,6 +25,8 @@ use crate::sys::{self, Child, Forked};
 const PATIENCE: u32 = 8;
 /// A word is a result, or the reason of a refusal.
 const WORD_LIMIT: usize = 4096;
+/// The most letters of a reason.
+const REASON_LIMIT: usize = 300;
 
 /// What a tracer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,8 +240,15 @@ fn answer(word: &OwnedFd, result: Result<Option<Captured>, Trouble>) {
             protocol::send(word, &protocol::encode_captured(captured.size), &descriptors)
         }
         Err(Trouble::Failed(failure)) => protocol::send(word, &protocol::encode_failure(&failure), &[]),
-        Err(Trouble::Unsupported(reason)) => protocol::send(word, &protocol::encode_refusal(&reason), &[]),
+        Err(Trouble::Unsupported(reason)) => {
+            protocol::send(word, &protocol::encode_refusal(&plain(&reason)), &[])
+        }
     };
+}
+
+/// A reason may have names in it that a tenant has given.
+fn plain(reason: &str) -> String {
+    reason.chars().map(|letter| if letter.is_control() { '?' } else { letter }).take(REASON_LIMIT).collect()
 }
 
 /// The inode of a pipe, by which an end of it is known again.

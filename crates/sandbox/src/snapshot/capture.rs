@@ -125,7 +125,10 @@ fn special(mappings: &[Mapping]) -> Vec<(String, u64, u64)> {
 fn open(process: i32, mappings: &[Mapping]) -> Result<Tracee, Trouble> {
     let page = mappings.iter().find(|mapping| mapping.name == "[vdso]");
     let page = page.ok_or_else(|| Trouble::unsupported("it has no vdso"))?;
-    Ok(Tracee::open(process, (page.start, page.end), Step::Capture)?)
+    Tracee::open(process, (page.start, page.end), Step::Capture).map_err(|failure| match failure.errno {
+        libc::EACCES | libc::EPERM => Trouble::unsupported("it does not let others look into it"),
+        _ => Trouble::Failed(failure),
+    })
 }
 
 fn check_signals_and_timers(process: i32) -> Result<(), Trouble> {

@@ -44,6 +44,8 @@ pub(crate) fn restore(
     execute(patient, &description)?;
     give_up_rights()?;
     let process = patient.process;
+    // A timer may be due before all threads are there; they inherit this.
+    trace::set_signal_mask(process, u64::MAX).at(Step::Restore, "signal mask")?;
     let fresh = mappings(process)?;
     let mut tracee = open(process, &fresh)?;
     let room =

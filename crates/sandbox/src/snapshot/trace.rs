@@ -119,6 +119,7 @@ pub(super) fn registers(thread: i32, set: u32) -> io::Result<Vec<u8>> {
     // `vector` describes `bytes`, and the kernel writes at most its length.
     request(GET_REGISTER_SET, thread, set as usize, (&raw mut vector).addr())?;
     bytes.truncate(vector.iov_len);
+    bytes.shrink_to_fit();
     Ok(bytes)
 }
 
