@@ -307,6 +307,35 @@ def test_a_snapshot_that_is_lost_and_cannot_be_made_anew_is_told(make_server, ga
     assert world.invoke(version).payload == "snap-start"
 
 
+def test_without_room_the_snapshot_used_longest_ago_is_dropped_and_made_again(make_server, gate):
+    server = make_server("--allow-host", f"127.0.0.1:{gate.port}", "--snapshot-memory", "50").start()
+    world = World(server)
+    heavy = packages.python("ballast = b'x' * (30 << 20)\n" + GATED.format(port=gate.port))
+    one, other = deploy(world, heavy), deploy(world, heavy)
+    publish(world, one)
+    first = snapshots(server)
+    assert first["count"] == 1 and first["memoryBytes"] > 30 << 20
+    publish(world, other)
+    assert snapshots(server)["count"] == 1
+    assert "snapshots are dropped for want of room" in server.log()
+    for name, expected in [(other, 1), (one, 2)]:
+        assert status(world, f"{name}:1") == ACTIVE
+        assert world.invoke(f"{name}:1").payload == "snap-start"
+        assert gate.count(name) == expected
+    assert snapshots(server)["memoryBytes"] <= 50 << 20
+
+
+def test_snapshots_are_dropped_when_memory_is_short(make_server, gate, gated):
+    reserve = str(1 << 40)
+    server = make_server("--allow-host", f"127.0.0.1:{gate.port}", "--memory-reserve", reserve).start()
+    world = World(server)
+    version = publish(world, deploy(world, gated))
+    wait_for(lambda: snapshots(server)["memoryBytes"] == 0, "its snapshot is dropped")
+    assert status(world, version) == ACTIVE
+    assert world.invoke(version).payload == "snap-start"
+    assert gate.count(version.partition(":")[0]) == 2
+
+
 @pytest.mark.parametrize("answer", ["fail", "exit"])
 def test_a_restore_that_fails_is_told(world, gate, gated, answer):
     version = publish(world, deploy(world, gated))

@@ -52,7 +52,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "COUNT", env = "FIRELET_IDLE_ENVIRONMENTS", default_value_t = 256)]
     pub(crate) idle_environments: usize,
     /// Memory that is kept free, in MB or as a part of all (`5%`): when there is less, or everything stands still for want of it,
-    /// execution environments without work are ended, those idle longest first; 0 turns that off.
+    /// execution environments without work are ended, those idle longest first, and then snapshots are dropped; 0 turns that off.
     #[arg(long, value_name = "AMOUNT", env = "FIRELET_MEMORY_RESERVE", default_value = "5%", value_parser = memory_reserve)]
     pub(crate) memory_reserve: MemoryReserve,
     /// Interpreters of each runtime in use that are started ahead and wait for a function, so that cold starts take

@@ -1,4 +1,5 @@
-//! When idle environments are ended because the host runs out of memory: a pure decision, made once a second.
+//! When idle environments are ended, or snapshots dropped, because the host runs out of memory: a pure decision, made once a
+//! second.
 //!
 //! Knows no host and no environment; ends nothing.
 

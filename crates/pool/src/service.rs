@@ -417,7 +417,17 @@ impl PoolService {
         idle -= self.end_idle(idle.saturating_sub(self.options.idle_environments), now);
         // What is in use now and then is left: it would only be made again.
         if let Some(cutoff) = now.checked_sub(TICK) {
-            self.end_idle(memory.surplus(idle, now), cutoff);
+            self.make_room(memory, idle, now, cutoff);
+        }
+    }
+
+    /// Where memory is short, ends idle environments, or drops snapshots once none is left that has been idle since before
+    /// `cutoff`.
+    fn make_room(&self, memory: &mut MemoryWatch, idle: usize, now: Instant, cutoff: Instant) {
+        let surplus = memory.surplus(idle + self.shared.snapshots.holding(), now);
+        let ended = self.end_idle(surplus, cutoff);
+        if ended == 0 {
+            self.shared.snapshots.drop_oldest(surplus);
         }
     }
 

@@ -128,6 +128,21 @@ impl<T: Clone> Snapshots<T> {
         }
     }
 
+    /// How many hold memory.
+    pub(crate) fn holding(&self) -> usize {
+        self.inner.lock().shelf.holding()
+    }
+
+    /// Drops up to `count` of those that hold memory, those used longest ago first.
+    pub(crate) fn drop_oldest(&self, count: usize) {
+        let gone: Vec<T> = {
+            let mut inner = self.inner.lock();
+            std::iter::from_fn(|| inner.shelf.take_oldest()).take(count).collect()
+        };
+        // Gives their memory back; outside the lock.
+        drop(gone);
+    }
+
     /// What there is.
     pub(crate) fn stock(&self) -> SnapshotStock {
         let Inner { shelf, .. } = &*self.inner.lock();

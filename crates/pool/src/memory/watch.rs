@@ -52,7 +52,7 @@ impl MemoryWatch {
                 available,
                 total,
                 idle,
-                "memory in MB is short: idle execution environments are ended"
+                "memory in MB is short: idle execution environments are ended, and then snapshots dropped"
             );
         }
         self.is_told = surplus > 0;

@@ -54,11 +54,22 @@ impl<T: Clone> Shelf<T> {
         let item = Item { function, content, bytes, used: self.uses };
         let mut gone: Vec<T> = self.items.insert(key, item).map(|item| item.content).into_iter().collect();
         while self.bytes() > self.room {
-            let oldest = self.items.iter().min_by_key(|(_, item)| item.used).map(|(key, _)| key.clone());
-            let Some(item) = oldest.and_then(|key| self.items.remove(&key)) else { break };
-            gone.push(item.content);
+            let Some(oldest) = self.take_oldest() else { break };
+            gone.push(oldest);
         }
         gone
+    }
+
+    /// Gives back the content used longest ago, of those that hold memory.
+    pub(super) fn take_oldest(&mut self) -> Option<T> {
+        let holding = self.items.iter().filter(|(_, item)| item.bytes > 0);
+        let oldest = holding.min_by_key(|(_, item)| item.used).map(|(key, _)| key.clone())?;
+        self.items.remove(&oldest).map(|item| item.content)
+    }
+
+    /// How many hold memory.
+    pub(super) fn holding(&self) -> usize {
+        self.items.values().filter(|item| item.bytes > 0).count()
     }
 
     /// The versions of which anything is kept.

@@ -100,6 +100,21 @@ async fn without_room_those_go_that_were_used_longest_ago() {
 }
 
 #[tokio::test]
+async fn what_holds_no_memory_gives_none_back() {
+    let snapshots = snapshots(10);
+    for (name, bytes) in [("one", 0), ("two", 3), ("three", 3), ("four", 3)] {
+        take(&snapshots, name, bytes).await;
+    }
+    take(&snapshots, "two", 99).await;
+    assert_eq!(snapshots.holding(), 3);
+    snapshots.drop_oldest(2);
+    assert_eq!((snapshots.holding(), snapshots.stock().count), (1, 2));
+    assert_eq!(take(&snapshots, "two", 1).await, 3, "used lately");
+    snapshots.drop_oldest(9);
+    assert_eq!((snapshots.holding(), snapshots.stock().count), (0, 1));
+}
+
+#[tokio::test]
 async fn a_function_that_has_the_name_now_gets_a_snapshot_of_its_own() {
     let snapshots = snapshots(10);
     let before = version(1, "one", 1);
