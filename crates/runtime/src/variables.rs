@@ -73,10 +73,10 @@ pub(crate) fn of_runtime(interpreter: &Interpreter) -> Vec<(String, String)> {
 
 /// What a runtime brings and users may have set otherwise.
 fn runtime_defaults(variables: &mut Variables, family: Family, runtime: &str) {
+    variables.default_in_front("TZ", ":UTC");
     variables.default("PATH", &path(family));
     variables.default("LD_LIBRARY_PATH", &library_path(family));
     variables.default("LANG", "en_US.UTF-8");
-    variables.default("TZ", ":UTC");
     match family {
         Family::Python => {
             variables.default("PYTHONPATH", "/var/runtime");
@@ -158,9 +158,20 @@ impl Variables {
 
     /// Sets what a user may have set otherwise.
     fn default(&mut self, name: &str, value: &str) {
-        if !self.0.iter().any(|(existing, _)| existing == name) {
+        if !self.has(name) {
             self.0.push((name.to_owned(), value.to_owned()));
         }
+    }
+
+    /// The same before all others: where an interpreter that has waited keeps it, for which a new one is costly.
+    fn default_in_front(&mut self, name: &str, value: &str) {
+        if !self.has(name) {
+            self.0.insert(0, (name.to_owned(), value.to_owned()));
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(existing, _)| existing == name)
     }
 }
 
@@ -225,6 +236,19 @@ mod tests {
         ] {
             check(name, None);
         }
+    }
+
+    #[test]
+    fn the_time_zone_comes_first_unless_it_is_the_users() {
+        let first = |user: &[(&str, &str)]| {
+            let mut function = function("nodejs20.x");
+            function.variables =
+                user.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let place = Place { log_stream: "stream", runtime_api: "127.0.0.1:9001", token: None };
+            variables(&function, &place).swap_remove(0)
+        };
+        assert_eq!(first(&[("ADDED", "x")]), ("TZ".to_owned(), ":UTC".to_owned()));
+        assert_eq!(first(&[("ADDED", "x"), ("TZ", "CET")]), ("ADDED".to_owned(), "x".to_owned()));
     }
 
     #[test]

@@ -10,6 +10,9 @@ const net = require('net');
 
 const { Connection } = require('./connection.cjs');
 
+// Stays as it is, which is as the function has it: without it, even for a moment, the engine compares the host's time zone with all that
+// there are.
+const TIME_ZONE = 'TZ';
 const PACKET_SIZE = 256 * 1024;
 // What serving a function takes, beyond what `bootstrap.cjs` has loaded.
 const PRELOADED = ['./errors.cjs', './globals.cjs', './packages.cjs', './streaming.cjs'];
@@ -56,10 +59,11 @@ function adopt(variables) {
   // The lowest number that is free is the one just closed.
   fs.closeSync(0);
   fs.openSync('/dev/null', 'r+');
-  for (const name of Object.keys(process.env)) delete process.env[name];
+  for (const name of Object.keys(process.env)) if (name !== TIME_ZONE) delete process.env[name];
   for (const variable of variables) {
     const end = variable.indexOf('=');
-    if (end > 0) process.env[variable.slice(0, end)] = variable.slice(end + 1);
+    const name = variable.slice(0, end);
+    if (end > 0 && name !== TIME_ZONE) process.env[name] = variable.slice(end + 1);
   }
   process.chdir(process.env.LAMBDA_TASK_ROOT);
 }
