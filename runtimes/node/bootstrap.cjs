@@ -184,5 +184,5 @@ function main() {
 }
 
 // Only an interpreter that was started ahead has a socket there.
-if (fs.fstatSync(0).isSocket()) require('./firelet_runtime/assignment.cjs').wait().then(main);
+if (fs.fstatSync(0).isSocket()) require('./firelet_runtime/assignment.cjs').wait(Runtime).then(main);
 else main();

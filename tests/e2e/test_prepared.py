@@ -112,6 +112,9 @@ const early = {
   title: process.title,
   main: [require.main === module, require.main?.filename, module.paths, module.parent?.filename],
   globals: Object.getOwnPropertyNames(globalThis).sort(),
+  symbols: Object.getOwnPropertySymbols(globalThis).map(String).sort(),
+  awslambda: Object.keys(globalThis.awslambda ?? {}),
+  rehearsed: Object.keys(require.cache).concat(Object.keys(require('module')._pathCache)).filter((file) => file.includes('practice')),
   listeners: process.eventNames().map(String).sort(),
 };
 

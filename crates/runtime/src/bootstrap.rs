@@ -60,6 +60,8 @@ const NODE: &[Embedded] = embedded!(
     "firelet_runtime/invocation.cjs",
     "firelet_runtime/loader.cjs",
     "firelet_runtime/packages.cjs",
+    "firelet_runtime/practice.js",
+    "firelet_runtime/rehearsal.cjs",
     "firelet_runtime/streaming.cjs",
 );
 

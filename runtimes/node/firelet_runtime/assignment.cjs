@@ -6,9 +6,8 @@
 // known or run here before that.
 
 const fs = require('fs');
-const net = require('net');
 
-const { Connection } = require('./connection.cjs');
+const { rehearse } = require('./rehearsal.cjs');
 
 // Stays as it is, which is as the function has it: without it, even for a moment, the engine compares the host's time zone with all that
 // there are.
@@ -16,56 +15,44 @@ const TIME_ZONE = 'TZ';
 const PACKET_SIZE = 256 * 1024;
 // What serving a function takes, beyond what `bootstrap.cjs` has loaded.
 const PRELOADED = ['./errors.cjs', './globals.cjs', './packages.cjs', './streaming.cjs'];
-const PRACTICE_RESPONSE = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}';
 
 // Resolves when this process has the environment and the working directory of the function.
-async function wait() {
+async function wait(Runtime) {
   for (const module of PRELOADED) require(module);
-  await practise();
-  fs.writeSync(0, '1');
+  await rehearse(Runtime);
   const packet = Buffer.allocUnsafeSlow(PACKET_SIZE);
+  rehearseAdoption(packet);
+  fs.writeSync(0, '1');
   const size = fs.readSync(0, packet);
   if (size === 0) process.reallyExit(0);
   adopt(packet.toString('utf8', 0, size).split('\0'));
   packet.fill(0, 0, size);
 }
 
-// Has the engine compile what the first invocation takes. Sockets that end ask whether they are standard error, which would open
-// it for the function.
-async function practise() {
-  const own = Object.getOwnPropertyDescriptor(process, 'stderr');
-  Object.defineProperty(process, 'stderr', { configurable: true, value: {} });
-  await exchange();
-  Object.defineProperty(process, 'stderr', own);
-}
-
-// One exchange with this process itself.
-function exchange() {
-  return new Promise((resolve) => {
-    const server = net.createServer((socket) => socket.once('data', () => socket.end(PRACTICE_RESPONSE)));
-    server.listen(0, '127.0.0.1', () => {
-      const connection = new Connection(`127.0.0.1:${server.address().port}`, () => {
-        connection.socket.removeAllListeners('end');
-        connection.socket.destroy();
-        server.close(resolve);
-      });
-      connection.hold();
-      connection.send('GET / HTTP/1.1\r\n\r\n');
-    });
-  });
+// Does for nothing what is done when the function is known.
+function rehearseAdoption(packet) {
+  fs.closeSync(fs.openSync('/dev/null', 'r+'));
+  const size = packet.write(Object.entries(process.env).map((variable) => variable.join('=')).join('\0'));
+  setVariables(packet.toString('utf8', 0, size).split('\0'));
+  process.chdir(process.cwd());
+  packet.fill(0, 0, size);
 }
 
 function adopt(variables) {
   // The lowest number that is free is the one just closed.
   fs.closeSync(0);
   fs.openSync('/dev/null', 'r+');
+  setVariables(variables);
+  process.chdir(process.env.LAMBDA_TASK_ROOT);
+}
+
+function setVariables(variables) {
   for (const name of Object.keys(process.env)) if (name !== TIME_ZONE) delete process.env[name];
   for (const variable of variables) {
     const end = variable.indexOf('=');
     const name = variable.slice(0, end);
     if (end > 0 && name !== TIME_ZONE) process.env[name] = variable.slice(end + 1);
   }
-  process.chdir(process.env.LAMBDA_TASK_ROOT);
 }
 
 module.exports = { wait };

@@ -53,6 +53,17 @@ function setCurrentInvocation(requestId, tenantId) {
   globalThis[TENANT_ID] = tenantId;
 }
 
+// As if there had been no invocation.
+function forgetInvocation() {
+  delete globalThis[REQUEST_ID];
+  delete globalThis[TENANT_ID];
+}
+
+// Formats a line that nobody sees.
+function rehearseConsole() {
+  formatText(new Date(), LEVELS.INFO, ['']);
+}
+
 function currentRequestId() {
   return globalThis[REQUEST_ID] ?? NO_REQUEST_ID;
 }
@@ -144,4 +155,4 @@ function describeError(error) {
   };
 }
 
-module.exports = { isJsonFormat, patchConsole, setCurrentInvocation };
+module.exports = { forgetInvocation, isJsonFormat, patchConsole, rehearseConsole, setCurrentInvocation };
