@@ -8,7 +8,7 @@ use firelet_sandbox::{End, Error, Launcher, Snapshot, SnapshotError, Spec, Step,
 
 use super::harness::Test;
 use super::isolation::as_ordinary_user;
-use super::world::{World, finish, mount, python, shell, wait_for};
+use super::world::{MB, World, finish, mount, python, shell, spec, wait_for};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_captured_python_goes_on_in_other_sandboxes", a_captured_python_goes_on),
@@ -17,6 +17,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("descriptors_of_a_captured_process_come_back", descriptors_come_back),
     ("files_of_tmp_of_a_captured_process_come_back", files_of_tmp_come_back),
     ("threads_of_a_captured_process_come_back", threads_come_back),
+    ("signals_timers_and_the_heap_of_a_captured_process_come_back", signals_come_back),
+    ("a_rust_program_and_node_go_on_too", a_rust_program_and_node_go_on),
     ("a_restored_process_has_no_more_rights_than_any_other", a_restored_process_has_no_more_rights),
     ("what_cannot_be_made_again_is_refused_with_its_name", what_cannot_be_made_again_is_refused),
     ("a_process_that_left_another_is_refused", a_process_that_left_another_is_refused),
@@ -274,6 +276,67 @@ signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
 assert handled == [1, 1]
 print("well")
 "#;
+
+fn signals_come_back() {
+    check(SIGNALS, "well\n");
+}
+
+const SIGNALS: &str = r#"
+import ctypes, faulthandler, signal
+libc = ctypes.CDLL(None)
+libc.sbrk.restype = ctypes.c_void_p
+class Stack(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+def stack():
+    found = Stack()
+    assert libc.sigaltstack(None, ctypes.byref(found)) == 0
+    return found.start, found.size, found.flags
+faulthandler.enable()
+handled = []
+signal.signal(signal.SIGALRM, lambda *_: handled.append("timer"))
+signal.signal(signal.SIGUSR1, lambda *_: handled.append("user"))
+signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+signal.setitimer(signal.ITIMER_REAL, 0.5, 1000)
+libc.prctl(15, b"renamed", 0, 0, 0)
+before = stack(), libc.sbrk(0), open("/proc/self/stat").read().rsplit(") ", 1)[1].split()[23:26]
+assert before[0][1] > 0
+park()
+now = stack(), libc.sbrk(0), open("/proc/self/stat").read().rsplit(") ", 1)[1].split()[23:26]
+assert before == now, (before, now)
+assert libc.sbrk(1 << 20) == before[1] and libc.sbrk(0) == before[1] + (1 << 20)
+while not handled:
+    time.sleep(0.01)
+assert handled == ["timer"] and 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 1000
+os.kill(os.getpid(), signal.SIGUSR2)
+os.kill(os.getpid(), signal.SIGUSR1)
+assert handled == ["timer"]
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+assert handled == ["timer", "user"]
+assert open("/proc/self/comm").read() == "renamed\n"
+assert libc.sched_getcpu() in os.sched_getaffinity(0)
+print("well")
+"#;
+
+const NODE: &str = "const socket = require('net').connect(9001, '127.0.0.1', () => console.log('parked'));\n\
+                    socket.resume().on('error', () => {}).on('close', () => {\n\
+                    setTimeout(() => { console.log('goes on', process.pid); process.exit(0); }, 1); });";
+
+fn a_rust_program_and_node_go_on() {
+    let world = World::new();
+    let code = world.directory.path().join("code");
+    std::fs::create_dir(&code).unwrap();
+    std::fs::copy("/proc/self/exe", code.join("program")).unwrap();
+    let mut node = spec(&["/usr/bin/node", "-e", NODE]);
+    node.memory_bytes = 512 * MB;
+    let mut program = spec(&["/mnt/program", "role-parked", "/tmp"]);
+    program.mounts = vec![mount(&code, "/mnt")];
+    for spec in [program, node] {
+        let snapshot = Some(try_capture(&world.launcher, &spec).unwrap());
+        let outcome = finish(world.launcher.launch(&Spec { snapshot, ..spec }).unwrap());
+        assert_eq!(outcome.output, "goes on 2\n");
+    }
+}
 
 /// All that tells what a process may do, and who may look into it.
 const RIGHTS: &str = r#"

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -175,6 +176,14 @@ pub(crate) fn play(role: &str) -> ExitCode {
         "role-threads" => {
             let threads: Vec<_> = (0..8).map(|number| std::thread::spawn(move || number)).collect();
             println!("{}", threads.into_iter().map(|thread| thread.join().unwrap()).sum::<i32>());
+            ExitCode::SUCCESS
+        }
+        // A guest that waits at the end of a connection to the server.
+        "role-parked" => {
+            let mut connection = TcpStream::connect("127.0.0.1:9001").unwrap();
+            println!("parked");
+            assert_eq!(connection.read(&mut [0; 1]).unwrap(), 0);
+            println!("goes on {}", std::process::id());
             ExitCode::SUCCESS
         }
         // A launcher of an ordinary user.
