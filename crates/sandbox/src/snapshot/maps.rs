@@ -148,11 +148,11 @@ mod tests {
 Rss:                   8 kB
 Anonymous:             4 kB
 Swap:                  4 kB
-VmFlags: rd ex mr mw me 
+VmFlags: rd ex mr mw me
 7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0                          [stack]
 Rss:                   4 kB
 ProtectionKey:         1
-VmFlags: rd wr mr mw me gd ac 
+VmFlags: rd wr mr mw me gd ac
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
 ";
 
