@@ -149,7 +149,8 @@ impl Registers {
     }
 
     /// A thread that was interrupted in a system call makes it anew when it goes on: what the kernel remembers of it does not
-    /// come along. Whoever waits with a limit waits for all of it again; absolute ones stay.
+    /// come along. Whoever waits with a limit waits for all of it again; absolute ones stay. A call that the kernel had restarted once already, after a
+    /// freeze, is told EINTR.
     #[cfg(target_arch = "x86_64")]
     pub(super) fn restart_call(&mut self) {
         /// `ERESTARTSYS`, `ERESTARTNOINTR`, `ERESTARTNOHAND`, `ERESTART_RESTARTBLOCK`.

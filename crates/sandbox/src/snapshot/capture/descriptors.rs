@@ -20,6 +20,8 @@ use crate::snapshot::trace;
 const HIGHEST: u64 = 1000;
 /// The most bytes that may wait in a pipe or socket: what fits into one that nobody has made larger.
 const WAITING_LIMIT: usize = 64 * 1024;
+/// How many connections may wait at a listener that comes back: the kernel does not tell how many might, but all allow this.
+const BACKLOG: u64 = 128;
 /// Devices that every sandbox has.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 /// `O_ACCMODE`, `O_RDONLY`.
@@ -322,18 +324,13 @@ fn internet_stream(socket: &OwnedFd, family: AddressFamily, is_listening: bool) 
     if !is_listening && (has_port || rustix::net::getpeername(socket).is_ok()) {
         return Ok(Kind::Ended);
     }
-    let backlog = if is_listening { Some(backlog(socket)) } else { None };
+    let backlog = if is_listening { Some(BACKLOG) } else { None };
     Ok(Kind::Socket {
         family: u64::from(family.as_raw()),
         socket_type: u64::from(SocketType::STREAM.as_raw()),
         address: if is_listening { local } else { Vec::new() },
         backlog,
     })
-}
-
-/// The kernel does not tell; `SOMAXCONN` of all kernels is at least this.
-fn backlog(_socket: &OwnedFd) -> u64 {
-    128
 }
 
 /// The own address of a socket of the Internet, as `bind` takes it.

@@ -145,27 +145,21 @@ impl Table {
             }
             Kind::Socket { family, socket_type, address, backlog } => {
                 self.create(libc::SYS_socket, [*family, *socket_type, 0]);
-                if let Some(backlog) = backlog {
-                    let (aside, place) = (self.aside + FIRST_ASIDE, self.script.bytes(address));
-                    self.script.call(libc::SYS_bind, [aside, place, address.len() as u64]);
-                    self.script.call(libc::SYS_listen, [aside, *backlog]);
-                }
+                self.listen(address, *backlog);
                 self.place(FIRST_ASIDE, descriptor);
             }
             Kind::Event { count, is_semaphore } => {
                 let flags = if *is_semaphore { flag(libc::EFD_SEMAPHORE) } else { 0 };
                 self.create(libc::SYS_eventfd2, [0, flags]);
-                if *count > 0 {
-                    let place = self.script.bytes(&count.to_le_bytes());
-                    self.script.call(libc::SYS_write, [self.aside + FIRST_ASIDE, place, 8]);
-                }
+                self.count(*count);
                 self.place(FIRST_ASIDE, descriptor);
             }
             Kind::Timer { clock, flags, times } => {
                 self.create(libc::SYS_timerfd_create, [*clock, 0]);
                 let times: Vec<u8> = times.iter().flat_map(|number| number.to_le_bytes()).collect();
                 let place = self.script.bytes(&times);
-                self.script.call(libc::SYS_timerfd_settime, [self.aside + FIRST_ASIDE, *flags, place, 0]);
+                let timer = self.aside + FIRST_ASIDE;
+                self.script.call(libc::SYS_timerfd_settime, [timer, *flags, place, 0]);
                 self.place(FIRST_ASIDE, descriptor);
             }
             Kind::Poll { .. } => {
@@ -182,6 +176,20 @@ impl Table {
             if self.open.contains(&(self.aside + aside)) {
                 self.close(self.aside + aside);
             }
+        }
+    }
+
+    fn listen(&mut self, address: &[u8], backlog: Option<u64>) {
+        let Some(backlog) = backlog else { return };
+        let (socket, place) = (self.aside + FIRST_ASIDE, self.script.bytes(address));
+        self.script.call(libc::SYS_bind, [socket, place, address.len() as u64]);
+        self.script.call(libc::SYS_listen, [socket, backlog]);
+    }
+
+    fn count(&mut self, count: u64) {
+        if count > 0 {
+            let place = self.script.bytes(&count.to_le_bytes());
+            self.script.call(libc::SYS_write, [self.aside + FIRST_ASIDE, place, 8]);
         }
     }
 
