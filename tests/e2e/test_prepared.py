@@ -37,6 +37,7 @@ early = {
     "recursion": sys.getrecursionlimit(),
     "switch": sys.getswitchinterval(),
     "traced": [sys.gettrace(), sys.getprofile()],
+    "rehearsed": [name for name in sys.modules if "practice" in name],
 }
 import builtins, faulthandler, gc, locale, os, resource, signal, subprocess, threading, time, warnings
 

@@ -44,6 +44,8 @@ const PYTHON: &[Embedded] = embedded!(
     "firelet_runtime/identity.py",
     "firelet_runtime/logs.py",
     "firelet_runtime/marshal.py",
+    "firelet_runtime/practice.py",
+    "firelet_runtime/rehearsal.py",
     "firelet_runtime/snapshot.py",
     "firelet_runtime/zygote.py",
     "snapshot_restore_py.py",

@@ -30,7 +30,7 @@ use crate::helper::member::Member;
 use crate::helper::parts::Parts;
 use crate::helper::prepared::Templates;
 use crate::helper::tracer::{Given, Purpose};
-use crate::helper::zygote::Zygote;
+use crate::helper::zygote::{Wanted, Zygote};
 use crate::protocol::{self, ChannelRequest, Duty, Launch, MESSAGE_LIMIT, Program, Request};
 use crate::spec::{Network, Stock};
 use crate::sys;
@@ -257,7 +257,7 @@ impl Helper {
         let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
         member.attach(&self.ground, &template.mounts, false, false)?;
         if self.zygotes.values().any(|(of, _)| of == name) {
-            return self.fork_from_zygote(name, number);
+            return self.fork_from_zygote(name, number, false);
         }
         member.main().map_or(Ok(()), |guest| guest.become_program(&template.program))?;
         self.watch_orders(number)
@@ -292,12 +292,12 @@ impl Helper {
         self.zygotes.remove(&number);
     }
 
-    fn fork_from_zygote(&mut self, name: &str, number: u64) -> Result<(), Failure> {
+    fn fork_from_zygote(&mut self, name: &str, number: u64, is_awaited: bool) -> Result<(), Failure> {
         let token = self.number();
         let Some((_, zygote)) = self.zygotes.values().find(|(of, _)| of == name) else { return Ok(()) };
         let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
         let processes = self.templates.get(name).map_or(0, |template| template.program.processes);
-        let reply = member.expect(&self.ground, zygote, processes)?;
+        let reply = member.expect(&self.ground, zygote, Wanted { processes, is_awaited })?;
         watch(&self.epoll, reply, token).at(Step::Watch, "")?;
         self.sources.insert(token, Source::Forked(number));
         Ok(())
@@ -478,7 +478,7 @@ impl Helper {
 
     /// Has a zygote fork the program of a launch; while it does, the sandbox is made that of the launch.
     fn fork_for(&mut self, number: u64, launch: Launch, name: &str) -> Result<(), Failure> {
-        self.fork_from_zygote(name, number)?;
+        self.fork_from_zygote(name, number, true)?;
         let Some(member) = self.members.get_mut(&number) else { return Err(unreadable()) };
         member.limit(&self.ground, &launch)?;
         member.attach(&self.ground, &launch.mounts, launch.network == Network::Host, true)?;

@@ -43,13 +43,17 @@ def wait():
 
 def adopt(variables):
     environment = {name: value for name, _, value in variables}
+    set_environment(environment)
+    posix.chdir(environment[b"LAMBDA_TASK_ROOT"])
+
+
+def set_environment(environment):
     environb = sys.modules["os"].environb
     for name in list(environb):
         del environb[name]
     environb.update(environment)
     posix.environ.clear()
     posix.environ.update(environment)
-    posix.chdir(environment[b"LAMBDA_TASK_ROOT"])
 
 
 def reopen_streams():

@@ -353,7 +353,7 @@ def await_function(runtime_root):
     """Returns once this interpreter, which was started ahead of its function, has been told it."""
     modules = set(sys.modules)
     folders = own_folders(runtime_root)
-    from . import assignment
+    from . import assignment, rehearsal
 
     is_forking = environment("FIRELET_FORK")
     if is_forking:
@@ -361,8 +361,9 @@ def await_function(runtime_root):
     assignment.preload()
     # From here on nothing may be imported: what is looked for where nothing is mounted yet is never looked for there again.
     prepare_interpreter(runtime_root)
-    if is_forking:
-        zygote.serve()
+    is_awaited = is_forking and zygote.serve()
+    if not is_awaited:
+        rehearsal.rehearse(folders)
     assignment.wait()
     if assignment.hide_all_but(modules, folders):
         sys.meta_path[0].preloaded = None

@@ -26,6 +26,9 @@ class Connection:
         self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self._pending = b""
 
+    def close(self):
+        self._socket.close()
+
     def send(self, head, body=b""):
         """Sends both in one write, and without a copy when they are large."""
         send_all = self._socket.sendall

@@ -22,6 +22,8 @@ HAS_NETWORK = 1
 HAS_USER_NAMESPACE = 2
 # The zygote's own process namespace comes along, since there is a way back to it.
 HAS_HOME = 4
+# A function waits for the child.
+IS_AWAITED = 8
 ORDER_SIZE = 65536
 DESCRIPTORS = 32
 
@@ -87,11 +89,12 @@ class Order:
         self.network = take() if flags & HAS_NETWORK else None
         self.user_namespace = take() if flags & HAS_USER_NAMESPACE else None
         self.home = take() if flags & HAS_HOME else None
+        self.is_awaited = bool(flags & IS_AWAITED)
         self.cgroups = [take() for _ in range(cgroups)]
 
 
 def serve():
-    """Forks for as long as there are orders. Returns in a child, whose environment and working directory are its function's."""
+    """Forks for as long as there are orders. Returns in a child, and there whether a function waits for it."""
     gc.collect()
     gc.freeze()
     connection = _socket.socket(fileno=0)
@@ -101,9 +104,10 @@ def serve():
         if not packet:
             posix._exit(0)
         descriptors = [descriptor for _, _, data in ancillary for descriptor in memoryview(data).cast("i")]
-        if fork(Order(packet, descriptors)):
+        order = Order(packet, descriptors)
+        if fork(order):
             connection.detach()
-            return
+            return order.is_awaited
         for descriptor in descriptors:
             posix.close(descriptor)
 

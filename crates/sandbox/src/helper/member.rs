@@ -17,7 +17,7 @@ use crate::helper::ground::Ground;
 use crate::helper::home::Home;
 use crate::helper::parts::Parts;
 use crate::helper::tracer::{self, Given, Processes, Tracer, Word};
-use crate::helper::zygote::{self, Zygote};
+use crate::helper::zygote::{self, Wanted, Zygote};
 use crate::init::{self, Namespaces, Plan};
 use crate::namespace;
 use crate::network;
@@ -126,7 +126,7 @@ impl Member {
         &mut self,
         ground: &Ground,
         zygote: &Zygote,
-        processes: u32,
+        wanted: Wanted,
     ) -> Result<&OwnedFd, Failure> {
         let (ends, guests_ends) = ends()?;
         let (reply, reply_end) = socket_pair(Step::Fork)?;
@@ -136,7 +136,7 @@ impl Member {
             orders: guests_ends.orders.as_fd(),
             output: guests_ends.output.as_fd(),
         };
-        zygote.fork_into(ground, &self.parts, &self.namespaces, network, &zygotes_ends, processes)?;
+        zygote.fork_into(ground, &self.parts, &self.namespaces, network, &zygotes_ends, wanted)?;
         Ok(&self.expected.insert((ends, reply)).1)
     }
 

@@ -23,6 +23,7 @@ const TMP_BYTES: u64 = 1 << 20;
 const HAS_NETWORK: u32 = 1;
 const HAS_USER_NAMESPACE: u32 = 2;
 const HAS_HOME: u32 = 4;
+const IS_AWAITED: u32 = 8;
 
 /// An interpreter that forks.
 pub(super) struct Zygote {
@@ -30,6 +31,15 @@ pub(super) struct Zygote {
     orders: OwnedFd,
     /// Whether it has said that it may be told to fork.
     pub(super) is_ready: bool,
+}
+
+/// A guest that a zygote is to fork.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// How many processes it may have.
+    pub(super) processes: u32,
+    /// Whether a launch waits for it, so that it shall not rehearse.
+    pub(super) is_awaited: bool,
 }
 
 /// The ends of a guest that a zygote is to fork, on its side.
@@ -73,7 +83,7 @@ impl Zygote {
         namespaces: &Namespaces,
         network: Option<BorrowedFd<'_>>,
         ends: &GuestsEnds<'_>,
-        processes: u32,
+        wanted: Wanted,
     ) -> Result<(), Failure> {
         let Entrance { files, .. } = parts.group.entrance()?;
         let late = parts.group.late_entrance()?;
@@ -86,8 +96,9 @@ impl Zygote {
         let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
         let flags = flag(network.is_some(), HAS_NETWORK)
             | flag(parts.user_namespace.is_some(), HAS_USER_NAMESPACE)
-            | flag(home.is_some(), HAS_HOME);
-        let numbers = [user, group, flags, u32::try_from(cgroups.len()).unwrap_or(0), processes];
+            | flag(home.is_some(), HAS_HOME)
+            | flag(wanted.is_awaited, IS_AWAITED);
+        let numbers = [user, group, flags, u32::try_from(cgroups.len()).unwrap_or(0), wanted.processes];
         let mut order: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let (restricted, of_files) = ground.writes.map_or((0, 0), |writes| writes.rights());
         let instructions = ground.filter.bytes();
