@@ -9,6 +9,7 @@ mod home;
 mod member;
 mod parts;
 mod prepared;
+mod sources;
 mod tracer;
 mod zygote;
 
@@ -18,7 +19,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rustix::event::{Timespec, epoll};
 use rustix::net::RecvFlags;
 
 use crate::cgroup::Group;
@@ -29,6 +29,7 @@ use crate::helper::home::Home;
 use crate::helper::member::Member;
 use crate::helper::parts::Parts;
 use crate::helper::prepared::Templates;
+use crate::helper::sources::{Source, Sources, Token};
 use crate::helper::tracer::{Given, Purpose};
 use crate::helper::zygote::{Wanted, Zygote};
 use crate::protocol::{self, ChannelRequest, Duty, Launch, MESSAGE_LIMIT, Program, Request};
@@ -42,8 +43,6 @@ const CLEANUP_INTERVAL: Duration = Duration::from_millis(10);
 /// How long no program may have been asked for before sandboxes are made ahead: who just got one shall have the processor, and an
 /// interpreter that starts takes it for tens of milliseconds.
 const LULL: Duration = Duration::from_millis(50);
-/// Between what the server waits for and what a burst of launches may take.
-const EVENTS_AT_A_TIME: usize = 64;
 
 /// Runs the helper until the server is gone. To be called first thing in `main`, when `argv[0]` is
 /// [`HELPER_NAME`](crate::HELPER_NAME).
@@ -57,33 +56,10 @@ pub fn run_helper() -> ExitCode {
     }
 }
 
-/// What woke the helper. Numbers name sandboxes and, second, guests.
-#[derive(Clone, Copy)]
-enum Source {
-    Control,
-    /// The first process has ended, and with it the sandbox.
-    First(u64),
-    /// The first process has something to say.
-    Duty(u64),
-    /// A guest's program runs, or a step before it failed.
-    Execution(u64, u64),
-    /// A program that was started ahead says that it is ready.
-    Orders(u64),
-    /// A zygote is ready, or has ended.
-    Zygote(u64),
-    /// A zygote has forked a guest.
-    Forked(u64),
-    /// A process was captured or restored, or was not.
-    Tracer(u64),
-    /// The server wants something of a sandbox, or is done with it.
-    Channel(u64),
-}
-
 struct Helper {
     ground: Ground,
     control: OwnedFd,
-    epoll: OwnedFd,
-    sources: HashMap<u64, Source>,
+    sources: Sources,
     members: HashMap<u64, Member>,
     /// Sandboxes whose guest waits for any program; they are of the network asked for last.
     spares: VecDeque<u64>,
@@ -104,14 +80,14 @@ struct Helper {
 }
 
 impl Helper {
-    fn new(control: OwnedFd, ground: Ground) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    fn new(control: OwnedFd, ground: Ground) -> Result<Self, Failure> {
+        let mut sources = Sources::new().at(Step::Watch, "")?;
+        sources.watch(&control, Source::Control)?;
         let network = if ground.outlets.nat.is_some() { Network::Nat } else { Network::Isolated };
-        let mut helper = Self {
+        Ok(Self {
             ground,
             control,
-            epoll,
-            sources: HashMap::new(),
+            sources,
             members: HashMap::new(),
             spares: VecDeque::new(),
             spares_fail: false,
@@ -124,11 +100,7 @@ impl Helper {
             quiet_since: Instant::now(),
             ended: Vec::new(),
             buffer: vec![0; MESSAGE_LIMIT],
-        };
-        let token = helper.number();
-        watch(&helper.epoll, &helper.control, token)?;
-        helper.sources.insert(token, Source::Control);
-        Ok(helper)
+        })
     }
 
     fn number(&mut self) -> u64 {
@@ -151,8 +123,8 @@ impl Helper {
     }
 
     /// False when the server is gone.
-    fn on_event(&mut self, token: u64) -> bool {
-        match self.sources.get(&token).copied() {
+    fn on_event(&mut self, token: Token) -> bool {
+        match self.sources.get(token) {
             Some(Source::Control) => return self.on_control(),
             Some(Source::First(number)) => self.on_end(number),
             Some(Source::Duty(number)) => self.on_duty(number),
@@ -169,7 +141,7 @@ impl Helper {
     }
 
     /// Waits only as long as there is nothing to do in idle time.
-    fn wait(&self) -> Vec<u64> {
+    fn wait(&self) -> Vec<Token> {
         let timeout = if self.lacks_sandboxes() {
             Some(LULL.saturating_sub(self.quiet_since.elapsed()))
         } else if self.ended.is_empty() {
@@ -177,11 +149,7 @@ impl Helper {
         } else {
             Some(CLEANUP_INTERVAL)
         };
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        let mut events = Vec::with_capacity(EVENTS_AT_A_TIME);
-        // An interrupted wait is an empty one.
-        let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), timeout.as_ref());
-        events.iter().map(|event| event.data.u64()).collect()
+        self.sources.wait(timeout)
     }
 
     /// Sandboxes are made ahead only while no launch is on its way: making them takes the same kernel locks.
@@ -268,15 +236,14 @@ impl Helper {
         let Some(program) = &template.zygote else { return Ok(()) };
         let trees = self.ground.root.trees(&template.mounts, false)?;
         let zygote = Zygote::start(&self.ground, program, &trees)?;
-        let (number, token) = (self.number(), self.number());
-        watch(&self.epoll, zygote.orders(), token).at(Step::Watch, "")?;
-        self.sources.insert(token, Source::Zygote(number));
+        let number = self.number();
+        self.sources.watch(zygote.orders(), Source::Zygote(number))?;
         self.zygotes.insert(number, (name.to_owned(), zygote));
         Ok(())
     }
 
     /// A zygote is ready, or has ended; then its template's programs are started one by one.
-    fn on_zygote(&mut self, token: u64, number: u64) {
+    fn on_zygote(&mut self, token: Token, number: u64) {
         let Some((name, zygote)) = self.zygotes.get_mut(&number) else { return };
         if zygote.hear() {
             return;
@@ -288,23 +255,21 @@ impl Helper {
                 "firelet-sandbox-helper: interpreters of {name} cannot be forked and are started instead"
             );
         }
-        self.sources.remove(&token);
+        self.sources.remove(token);
         self.zygotes.remove(&number);
     }
 
     fn fork_from_zygote(&mut self, name: &str, number: u64, is_awaited: bool) -> Result<(), Failure> {
-        let token = self.number();
         let Some((_, zygote)) = self.zygotes.values().find(|(of, _)| of == name) else { return Ok(()) };
         let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
         let processes = self.templates.get(name).map_or(0, |template| template.program.processes);
         let reply = member.expect(&self.ground, zygote, Wanted { processes, is_awaited })?;
-        watch(&self.epoll, reply, token).at(Step::Watch, "")?;
-        self.sources.insert(token, Source::Forked(number));
+        self.sources.watch(reply, Source::Forked(number))?;
         Ok(())
     }
 
-    fn on_forked(&mut self, token: u64, number: u64) {
-        self.sources.remove(&token);
+    fn on_forked(&mut self, token: Token, number: u64) {
+        self.sources.remove(token);
         let guest = self.number();
         let adopted = self.members.get_mut(&number).map(|member| member.adopt(guest));
         let watched = match adopted {
@@ -318,32 +283,25 @@ impl Helper {
     }
 
     fn watch_processes(&mut self, number: u64, guest: u64) -> Result<(), Failure> {
-        let (first, duty) = (self.number(), self.number());
         let Some(member) = self.members.get(&number) else { return Ok(()) };
         if let Some((process, socket)) = member.first_process() {
-            watch(&self.epoll, process, first).at(Step::Watch, "")?;
-            self.sources.insert(first, Source::First(number));
-            watch(&self.epoll, socket, duty).at(Step::Watch, "")?;
-            self.sources.insert(duty, Source::Duty(number));
+            self.sources.watch(process, Source::First(number))?;
+            self.sources.watch(socket, Source::Duty(number))?;
         }
         self.watch_execution(number, guest)
     }
 
     fn watch_execution(&mut self, number: u64, guest: u64) -> Result<(), Failure> {
-        let token = self.number();
         let guest_process = self.members.get_mut(&number).and_then(|member| member.guest(guest));
         if let Some(execution) = guest_process.and_then(|guest| guest.execution.as_ref()) {
-            watch(&self.epoll, execution, token).at(Step::Watch, "")?;
-            self.sources.insert(token, Source::Execution(number, guest));
+            self.sources.watch(execution, Source::Execution(number, guest))?;
         }
         Ok(())
     }
 
     fn watch_orders(&mut self, number: u64) -> Result<(), Failure> {
-        let token = self.number();
         let Some(guest) = self.members.get_mut(&number).and_then(Member::main) else { return Ok(()) };
-        watch(&self.epoll, guest.orders(), token).at(Step::Watch, "")?;
-        self.sources.insert(token, Source::Orders(number));
+        self.sources.watch(guest.orders(), Source::Orders(number))?;
         Ok(())
     }
 
@@ -409,9 +367,10 @@ impl Helper {
             .into_iter()
             .partition(|(_, (name, _))| templates.is_known(name));
         self.zygotes = kept;
-        self.sources
-            .retain(|_, source| !matches!(source, Source::Zygote(number) if gone.contains_key(number)));
-        gone.values().for_each(|(_, zygote)| zygote.end());
+        for (number, (_, zygote)) in &gone {
+            self.sources.forget(Source::Zygote(*number));
+            zygote.end();
+        }
     }
 
     fn launch(&mut self, launch: Launch, channel: OwnedFd) {
@@ -517,7 +476,6 @@ impl Helper {
 
     /// Makes a sandbox that of a launch, and has its guest become a captured process.
     fn restore(&mut self, number: u64, launch: &Launch) -> Result<(), Failure> {
-        let token = self.number();
         let (Some(member), Some([image, description])) = (self.members.get_mut(&number), &launch.snapshot)
         else {
             return Err(unreadable());
@@ -526,8 +484,7 @@ impl Helper {
         member.attach(&self.ground, &launch.mounts, launch.network == Network::Host, true)?;
         let given = Given { image, description, processes: launch.program.processes };
         let word = member.restore(&self.ground, &given)?;
-        watch(&self.epoll, word, token).at(Step::Watch, "")?;
-        self.sources.insert(token, Source::Tracer(number));
+        self.sources.watch(word, Source::Tracer(number))?;
         if let Some(main) = member.main() {
             main.is_owed = true;
             self.pending += 1;
@@ -536,17 +493,15 @@ impl Helper {
     }
 
     fn capture(&mut self, number: u64) -> Result<(), Failure> {
-        let token = self.number();
         let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
         let word = member.capture(&self.ground)?;
-        watch(&self.epoll, word, token).at(Step::Watch, "")?;
-        self.sources.insert(token, Source::Tracer(number));
+        self.sources.watch(word, Source::Tracer(number))?;
         Ok(())
     }
 
     /// A process was captured, and its sandbox ends; or a captured one goes on, or neither.
     fn on_tracer(&mut self, number: u64) {
-        self.sources.retain(|_, source| !matches!(source, Source::Tracer(of) if *of == number));
+        self.sources.forget(Source::Tracer(number));
         let Some(member) = self.members.get_mut(&number) else { return };
         let Some(word) = member.hear_tracer() else { return };
         if word.purpose == Purpose::Capture {
@@ -571,16 +526,14 @@ impl Helper {
     }
 
     fn watch_channel(&mut self, number: u64) -> Result<(), Failure> {
-        let token = self.number();
         let Some(channel) = self.members.get(&number).and_then(|member| member.channel.as_ref()) else {
             return Ok(());
         };
-        watch(&self.epoll, channel, token).at(Step::Watch, "")?;
-        self.sources.insert(token, Source::Channel(number));
+        self.sources.watch(channel, Source::Channel(number))?;
         Ok(())
     }
 
-    fn on_channel(&mut self, token: u64, number: u64) {
+    fn on_channel(&mut self, token: Token, number: u64) {
         let mut buffer = std::mem::take(&mut self.buffer);
         let channel = self.members.get(&number).and_then(|member| member.channel.as_ref());
         let received = channel.map(|channel| protocol::receive(channel, &mut buffer, RecvFlags::DONTWAIT));
@@ -594,7 +547,7 @@ impl Helper {
             }
             Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
             _ => {
-                self.sources.remove(&token);
+                self.sources.remove(token);
                 self.release(number);
             }
         }
@@ -636,15 +589,7 @@ impl Helper {
         let Some(member) = self.members.get_mut(&number) else { return Ok(()) };
         let owed = member.guests.iter().filter(|(_, guest)| guest.is_owed).count();
         self.pending -= owed;
-        self.sources.retain(|_, source| match source {
-            Source::First(of)
-            | Source::Duty(of)
-            | Source::Execution(of, _)
-            | Source::Orders(of)
-            | Source::Tracer(of)
-            | Source::Forked(of) => *of != number,
-            Source::Control | Source::Zygote(_) | Source::Channel(_) => true,
-        });
+        self.sources.forget_processes(number);
         member.reset(&self.ground, launch.network, guest)?;
         member.limit(&self.ground, launch)?;
         member.attach(&self.ground, &launch.mounts, launch.network == Network::Host, true)?;
@@ -658,10 +603,10 @@ impl Helper {
     }
 
     /// A program that was started ahead is ready for a launch.
-    fn on_ready(&mut self, token: u64, number: u64) {
-        self.sources.remove(&token);
+    fn on_ready(&mut self, token: Token, number: u64) {
+        self.sources.remove(token);
         let Some(guest) = self.members.get_mut(&number).and_then(Member::main) else { return };
-        let _ = epoll::delete(&self.epoll, guest.orders());
+        self.sources.leave(guest.orders());
         if rustix::io::read(guest.orders(), &mut [0; 1]) != Ok(1) {
             return self.kill(number);
         }
@@ -682,7 +627,9 @@ impl Helper {
         // Whoever traces it says how it went.
         if member.tracer.is_some() {
             let execution = member.guest(guest).and_then(|process| process.execution.as_ref());
-            let _ = execution.map(|execution| epoll::delete(&self.epoll, execution));
+            if let Some(execution) = execution {
+                self.sources.leave(execution);
+            }
             return;
         }
         let is_main = member.guests.first().is_some_and(|(main, _)| *main == guest);
@@ -774,15 +721,7 @@ impl Helper {
             member.end();
             member.channel.is_some()
         });
-        self.sources.retain(|_, source| match source {
-            Source::First(of)
-            | Source::Duty(of)
-            | Source::Execution(of, _)
-            | Source::Orders(of)
-            | Source::Tracer(of)
-            | Source::Forked(of) => *of != number,
-            Source::Control | Source::Zygote(_) | Source::Channel(_) => true,
-        });
+        self.sources.forget_processes(number);
         self.spares.retain(|spare| *spare != number);
         if let Some(name) = self.templates.ended(number) {
             // Nothing else tells why starts of this template take longer than they could.
@@ -794,7 +733,7 @@ impl Helper {
         if let Some(launch) = self.forking.remove(&number) {
             self.pending -= 1;
             let channel = self.members.get_mut(&number).and_then(|member| member.channel.take());
-            self.sources.retain(|_, source| !matches!(source, Source::Channel(of) if *of == number));
+            self.sources.forget(Source::Channel(number));
             self.dispose(number);
             if let Some(channel) = channel {
                 self.launch(Launch { template: None, ..launch }, channel);
@@ -862,10 +801,6 @@ impl Helper {
         self.ground.cgroups.close();
         ExitCode::SUCCESS
     }
-}
-
-fn watch(epoll: &OwnedFd, descriptor: impl AsFd, token: u64) -> rustix::io::Result<()> {
-    epoll::add(epoll, descriptor, epoll::EventData::new_u64(token), epoll::EventFlags::IN)
 }
 
 /// The server may be gone, or may have given up waiting; then nobody is left to tell.
