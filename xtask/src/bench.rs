@@ -11,13 +11,18 @@ mod density;
 mod echo;
 mod figure;
 mod firelet;
+mod floor;
 mod functions;
 mod interpreters;
 mod load;
 mod machine;
+mod payload;
 mod processors;
 mod samples;
+mod snapshot;
+mod sockets;
 mod start;
+mod stored;
 mod warm;
 
 use std::fs;
@@ -33,13 +38,14 @@ use serde_json::json;
 use crate::commands::{self, cargo, target_directory};
 use crate::examples::{self, EXAMPLES};
 
-use self::echo::Echo;
 pub(crate) use self::echo::{COMMAND as FLOOR_COMMAND, serve as serve_floor};
 use self::figure::Figure;
 use self::firelet::Server;
+use self::floor::Floor;
 use self::functions::Language;
 use self::machine::Machine;
 pub(crate) use self::processors::Place;
+pub(crate) use self::sockets::{COMMAND as SOCKETS_COMMAND, serve as serve_sockets};
 
 /// Options of `cargo xtask bench`.
 #[derive(Args)]
@@ -63,10 +69,16 @@ pub(crate) struct Options {
 enum Topic {
     /// Latency and throughput of functions that have started.
     Warm,
+    /// Throughput with many functions deployed.
+    Stored,
     /// The first invocation of new functions.
     Cold,
+    /// The first invocation and idle environments of versions that start from a snapshot.
+    Snapshot,
     /// Idle environments in memory.
     Density,
+    /// The largest payloads.
+    Payload,
     /// Calls of the control plane with many functions stored.
     Control,
     /// The server's start-up time, idle memory and size.
@@ -82,6 +94,8 @@ pub(crate) struct Effort {
     /// How long a round with many in flight takes.
     period: Duration,
     cold_starts: usize,
+    /// Large payloads in a round.
+    payloads: usize,
     /// Functions in the store that is called many.
     stored_functions: usize,
     server_starts: usize,
@@ -92,6 +106,7 @@ const THOROUGH: Effort = Effort {
     samples: 5_000,
     period: Duration::from_secs(3),
     cold_starts: 20,
+    payloads: 100,
     stored_functions: 10_000,
     server_starts: 11,
 };
@@ -101,6 +116,7 @@ const QUICK: Effort = Effort {
     samples: 1_000,
     period: Duration::from_secs(1),
     cold_starts: 5,
+    payloads: 20,
     stored_functions: 1_000,
     server_starts: 3,
 };
@@ -108,16 +124,23 @@ const QUICK: Effort = Effort {
 /// The echo servers.
 pub(crate) struct Floors {
     /// What figures are compared with.
-    apart: Echo,
+    apart: Floor,
     /// Shown beside them.
-    beside: Echo,
+    beside: Floor,
 }
 
 /// Everything that is measured, and with what.
 struct Bench {
     binary: PathBuf,
-    languages: Vec<Language>,
-    sleeper: Language,
+    /// This program, whose children the floors are.
+    program: PathBuf,
+    rust: Language,
+    python: Language,
+    node: Language,
+    sleeping: Language,
+    importing: Language,
+    /// Answers with what it got.
+    payload_echo: Language,
     floors: Floors,
     effort: &'static Effort,
 }
@@ -158,12 +181,8 @@ fn measure(root: &Path, options: &Options) -> anyhow::Result<()> {
 }
 
 impl Floors {
-    fn start() -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("find this program")?;
-        Ok(Self {
-            apart: Echo::start(&program, Place::Apart)?,
-            beside: Echo::start(&program, Place::Beside)?,
-        })
+    fn start(program: &Path) -> anyhow::Result<Self> {
+        Ok(Self { apart: echo::start(program, Place::Apart)?, beside: echo::start(program, Place::Beside)? })
     }
 }
 
@@ -181,11 +200,17 @@ impl Bench {
         let [python, node] = interpreters::find(&binary)?;
         let python = python.context("firelet finds no Python on this host")?;
         let node = node.context("firelet finds no Node.js on this host")?;
+        let program = std::env::current_exe().context("find this program")?;
         Ok(Self {
             binary,
-            sleeper: Language::sleeping(python.clone()),
-            languages: vec![Language::rust(&rust)?, Language::python(python), Language::node(node)],
-            floors: Floors::start()?,
+            rust: Language::bootstrap("Rust", &rust)?,
+            sleeping: Language::sleeping(python.clone()),
+            importing: Language::importing(python.clone()),
+            python: Language::python(python),
+            node: Language::node(node),
+            payload_echo: Language::bootstrap("Payload", &root.join(payload::BOOTSTRAP))?,
+            floors: Floors::start(&program)?,
+            program,
             effort: if options.quick { &QUICK } else { &THOROUGH },
         })
     }
@@ -196,20 +221,39 @@ impl Bench {
         }
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the client")?;
-        if topic == Topic::Control {
-            let python = self.languages.iter().find(|language| language.name == PYTHON);
-            let python = python.context("there is no Python function")?;
-            return runtime.block_on(control::measure(&self.binary, python, self.effort));
-        }
-        let server = Server::start(&self.binary)?;
-        let measured = runtime.block_on(async {
+        runtime.block_on(async {
             match topic {
-                Topic::Warm => warm::measure(&server, &self.floors, &self.languages, self.effort).await,
-                Topic::Density => density::measure(&server, &self.sleeper).await,
-                _ => cold::measure(&server, &self.languages, self.effort).await,
+                Topic::Control => control::measure(&self.binary, &self.python, self.effort).await,
+                Topic::Stored => {
+                    let languages = [&self.rust, &self.python];
+                    stored::measure(&self.binary, &self.python, &languages, self.effort).await
+                }
+                Topic::Cold => {
+                    let mut figures = self.measure_on_one_server(topic).await?;
+                    figures.extend(cold::measure_outbound(&self.binary, &self.python, self.effort).await?);
+                    Ok(figures)
+                }
+                Topic::Snapshot => {
+                    let mut figures = self.measure_on_one_server(topic).await?;
+                    figures.extend(snapshot::measure_density(&self.binary, &self.importing).await?);
+                    Ok(figures)
+                }
+                _ => self.measure_on_one_server(topic).await,
             }
-        });
-        measured.with_context(|| format!("the server's last words:\n{}\n", server.log()))
+        })
+    }
+
+    async fn measure_on_one_server(&self, topic: Topic) -> anyhow::Result<Vec<Figure>> {
+        let languages = [&self.rust, &self.python, &self.node];
+        let server = Server::start(&self.binary)?;
+        let measured = match topic {
+            Topic::Warm => warm::measure(&server, &self.floors, &languages, self.effort).await,
+            Topic::Density => density::measure(&server, &self.sleeping).await,
+            Topic::Payload => payload::measure(&server, &self.program, &self.payload_echo, self.effort).await,
+            Topic::Snapshot => snapshot::measure(&server, &self.importing, self.effort).await,
+            _ => cold::measure(&server, &languages, self.effort).await,
+        };
+        server.explain(measured)
     }
 }
 
@@ -219,8 +263,11 @@ impl Topic {
             Self::Warm => {
                 "Warm invocations, beside a bare hyper echo server on other processors than the client's"
             }
+            Self::Stored => "Warm invocations with 1,000 functions deployed, beside the same with 16",
             Self::Cold => "Cold starts, beside a bare start of the same program",
+            Self::Snapshot => "Versions that start from a snapshot, beside the same functions without one",
             Self::Density => "Idle environments, by what the machine has available",
+            Self::Payload => "Large payloads, beside two loopback sockets that pass them on",
             Self::Control => {
                 "The control plane with many functions stored, beside the same calls with a hundred"
             }
@@ -241,7 +288,6 @@ fn rust_function(root: &Path) -> anyhow::Result<PathBuf> {
 }
 
 const RUST: &str = "rust-hello";
-const PYTHON: &str = "Python";
 
 fn write(path: &Path, machine: &Machine, figures: &[Figure], problems: &[String]) -> anyhow::Result<()> {
     let figures: Vec<_> = figures.iter().map(Figure::to_json).collect();

@@ -12,6 +12,7 @@ mod server;
 mod test;
 mod tidy;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,6 +49,12 @@ enum Command {
         /// Where to run.
         place: bench::Place,
     },
+    /// Serve as one of the two processes of the floor of large payloads.
+    #[command(name = bench::SOCKETS_COMMAND, hide = true)]
+    BenchSockets {
+        /// Where to pass on what comes; without it, answer.
+        peer: Option<SocketAddr>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -71,6 +78,7 @@ fn run() -> anyhow::Result<()> {
         Command::Test(options) => test::run(&root, &options),
         Command::Bench(options) => bench::run(&root, &options),
         Command::BenchFloor { place } => bench::serve_floor(place),
+        Command::BenchSockets { peer } => bench::serve_sockets(peer),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Cold starts: the first invocation of functions created a moment before, beside a bare start of the same program, and
-//! a hundred of them at once.
+//! a hundred of them at once; and beside the same on a server whose functions reach the outside.
 //!
 //! Every function has code of its own, so that nothing of it was unpacked before. Interpreters wait ahead, as many as the
 //! server keeps by itself.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -13,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::Effort;
 use super::client::{self, Connection};
 use super::figure::{Figure, Target, Unit};
-use super::firelet::Server;
+use super::firelet::{Server, invocations};
 use super::functions::{EVENT, Language};
 use super::load::drive_each;
 use super::samples::Samples;
@@ -39,7 +40,7 @@ struct Start {
 
 pub(crate) async fn measure(
     server: &Server,
-    languages: &[Language],
+    languages: &[&Language],
     effort: &Effort,
 ) -> anyhow::Result<Vec<Figure>> {
     let mut starts: Vec<Vec<Start>> = languages.iter().map(|_| Vec::new()).collect();
@@ -71,8 +72,13 @@ async fn invoke_first(
 ) -> anyhow::Result<(Duration, String)> {
     let name = format!("cold-{}-{number}", language.name.to_lowercase());
     server.deploy(&name, language, number + 1).await?;
+    invoke(server, &name).await
+}
+
+/// Invokes a function, once as many interpreters wait as shall: how long that took, and its log.
+pub(crate) async fn invoke(server: &Server, name: &str) -> anyhow::Result<(Duration, String)> {
     server.await_stock().await?;
-    let request = client::request("POST", &invocations(&name), &[("X-Amz-Log-Type", "Tail")], EVENT);
+    let request = client::request("POST", &invocations(name), &[("X-Amz-Log-Type", "Tail")], EVENT);
     let mut connection = Connection::open(server.address()).await?;
     let sent = Instant::now();
     let answer = connection.exchange(&request).await?;
@@ -81,10 +87,6 @@ async fn invoke_first(
     let log = answer.header("X-Amz-Log-Result").context("the answer has no log")?;
     let log = BASE64_STANDARD.decode(log).context("decode the log")?;
     Ok((total, String::from_utf8_lossy(&log).into_owned()))
-}
-
-fn invocations(function: &str) -> String {
-    format!("/2015-03-31/functions/{function}/invocations")
 }
 
 /// Invokes many functions for the first time, all at once.
@@ -110,8 +112,39 @@ async fn burst(server: &Server, language: &Language) -> anyhow::Result<Vec<Figur
     ])
 }
 
+/// First invocations of functions that reach the outside, beside those of functions that do not; each by a server of its
+/// own, in turns.
+pub(crate) async fn measure_outbound(
+    binary: &Path,
+    language: &Language,
+    effort: &Effort,
+) -> anyhow::Result<Vec<Figure>> {
+    let isolated = Server::start(binary)?;
+    let outbound = Server::start_with(binary, &["--network", "nat"])?;
+    let mut totals = [Vec::new(), Vec::new()];
+    for number in 0..=effort.cold_starts {
+        for (server, totals) in [&outbound, &isolated].into_iter().zip(&mut totals) {
+            let (total, _) = server.explain(invoke_first(server, language, number).await)?;
+            // As above, the first is not counted.
+            if number > 0 {
+                totals.push(total);
+            }
+        }
+    }
+    let [rounds, floor_rounds] =
+        totals.map(|totals| vec![Unit::Milliseconds.of(Samples::new(totals).percentile(50))]);
+    Ok(vec![Figure {
+        topic: TOPIC,
+        name: format!("{} with --network nat, p50, beside isolated", language.name),
+        unit: Unit::Milliseconds,
+        rounds,
+        floor_rounds,
+        target: None,
+    }])
+}
+
 /// A field of the REPORT line.
-fn reported(log: &str, name: &str) -> anyhow::Result<Duration> {
+pub(crate) fn reported(log: &str, name: &str) -> anyhow::Result<Duration> {
     let report = log.lines().find(|line| line.starts_with("REPORT ")).unwrap_or_default();
     let value = report.split('\t').find_map(|field| field.strip_prefix(name)?.strip_prefix(": "));
     let milliseconds = value.and_then(|value| value.strip_suffix(" ms")?.parse().ok());

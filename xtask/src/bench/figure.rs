@@ -27,6 +27,8 @@ pub(crate) enum Target {
     AtLeast(f64),
     /// At most so many times the floor of the same run.
     TimesFloor(f64),
+    /// At least so many times the floor of the same run.
+    AtLeastTimesFloor(f64),
 }
 
 /// One line of the result.
@@ -61,6 +63,7 @@ impl Figure {
             Target::AtMost(limit) => Some(self.value() <= limit),
             Target::AtLeast(limit) => Some(self.value() >= limit),
             Target::TimesFloor(limit) => self.ratio().map(|ratio| ratio <= limit),
+            Target::AtLeastTimesFloor(limit) => self.ratio().map(|ratio| ratio >= limit),
         }
     }
 
@@ -70,6 +73,7 @@ impl Figure {
             Some(Target::AtMost(limit)) => format!("at most {}", self.unit.show(limit)),
             Some(Target::AtLeast(limit)) => format!("at least {}", self.unit.show(limit)),
             Some(Target::TimesFloor(limit)) => format!("at most {limit} x floor"),
+            Some(Target::AtLeastTimesFloor(limit)) => format!("at least {limit} x floor"),
         }
     }
 
@@ -181,6 +185,8 @@ mod tests {
         check(40.0, &[10.0], Target::TimesFloor(4.0), Some(true));
         check(40.0, &[9.0], Target::TimesFloor(4.0), Some(false));
         check(40.0, &[], Target::TimesFloor(4.0), None);
+        check(9.0, &[10.0], Target::AtLeastTimesFloor(0.9), Some(true));
+        check(8.9, &[10.0], Target::AtLeastTimesFloor(0.9), Some(false));
     }
 
     #[test]

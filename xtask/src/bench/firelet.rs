@@ -22,6 +22,7 @@ use super::machine::{field, kilobytes};
 /// A full virtual CPU, so that a function's share of the CPU is not what is measured.
 const MEMORY_MEGABYTES: u32 = 1_769;
 const TIMEOUT_SECONDS: u32 = 30;
+const FUNCTIONS: &str = "/2015-03-31/functions";
 const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(1);
 /// Seldom, for the helper makes sandboxes ahead while it is left alone.
@@ -47,13 +48,18 @@ pub(crate) struct Memory {
 impl Server {
     /// Starts `binary` on an empty data directory.
     pub(crate) fn start(binary: &Path) -> anyhow::Result<Self> {
+        Self::start_with(binary, &[])
+    }
+
+    /// The same with further arguments of `firelet serve`.
+    pub(crate) fn start_with(binary: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
         let directory =
             tempfile::Builder::new().prefix("firelet-bench-").tempdir().context("make a data directory")?;
         let log = File::create(directory.path().join("server.log")).context("create the server's log")?;
         let address = free_address()?;
         let mut command = Command::new(binary);
         command.args(["serve", "--listen", &address.to_string(), "--data-dir"]);
-        command.arg(directory.path().join("data"));
+        command.arg(directory.path().join("data")).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let started = Instant::now();
         let child = command.spawn().with_context(|| format!("start {}", binary.display()))?;
@@ -75,19 +81,30 @@ impl Server {
 
     /// Creates a function and waits until it is active. `number` makes its code unlike that of all others.
     pub(crate) async fn deploy(&self, name: &str, language: &Language, number: usize) -> anyhow::Result<()> {
-        let body = json!({
-            "FunctionName": name,
-            "Runtime": language.runtime,
-            "Handler": language.handler,
-            "Role": "arn:aws:iam::000000000000:role/bench",
-            "MemorySize": MEMORY_MEGABYTES,
-            "Timeout": TIMEOUT_SECONDS,
-            "Code": { "ZipFile": BASE64_STANDARD.encode(language.package(number)?) },
-        });
         let mut connection = Connection::open(self.address).await?;
-        let create = client::request("POST", "/2015-03-31/functions", &[], body.to_string().as_bytes());
+        let create = creation(name, language, number)?;
         connection.exchange(&create).await?.check().with_context(|| format!("create {name}"))?;
-        let get = client::request("GET", &format!("/2015-03-31/functions/{name}"), &[], b"");
+        self.await_active(name).await
+    }
+
+    /// Publishes a version of a function and waits until it is active, which those that start from a snapshot are when
+    /// that has been made. Gives the name that it is invoked by.
+    pub(crate) async fn publish(&self, name: &str) -> anyhow::Result<String> {
+        let mut connection = Connection::open(self.address).await?;
+        let publish = client::request("POST", &format!("{FUNCTIONS}/{name}/versions"), &[], b"{}");
+        let answer = connection.exchange(&publish).await?;
+        answer.check().with_context(|| format!("publish {name}"))?;
+        let version: Value = serde_json::from_slice(answer.body).context("read PublishVersion")?;
+        let version = version["Version"].as_str().context("the version has no number")?;
+        let qualified = format!("{name}:{version}");
+        self.await_active(&qualified).await?;
+        Ok(qualified)
+    }
+
+    /// Waits until a function, or a version of one, can be invoked.
+    pub(crate) async fn await_active(&self, name: &str) -> anyhow::Result<()> {
+        let mut connection = Connection::open(self.address).await?;
+        let get = client::request("GET", &format!("{FUNCTIONS}/{name}"), &[], b"");
         let started = Instant::now();
         loop {
             let answer = connection.exchange(&get).await?;
@@ -103,14 +120,9 @@ impl Server {
 
     /// Waits until as many interpreters wait as shall.
     pub(crate) async fn await_stock(&self) -> anyhow::Result<()> {
-        let request = client::request("GET", "/_firelet/environments", &[], b"");
-        let mut connection = Connection::open(self.address).await?;
         let started = Instant::now();
         loop {
-            let answer = connection.exchange(&request).await?;
-            answer.check().context("ask which interpreters wait")?;
-            let inventory: Value =
-                serde_json::from_slice(answer.body).context("read which interpreters wait")?;
+            let inventory = self.inventory().await?;
             let stocks = inventory["prepared"].as_array().context("no interpreters are told of")?;
             if stocks.iter().all(|stock| stock["waiting"].as_u64() >= stock["wanted"].as_u64()) {
                 return Ok(());
@@ -118,6 +130,27 @@ impl Server {
             ensure!(started.elapsed() < PATIENCE, "not all interpreters wait: {inventory}");
             tokio::time::sleep(STOCK_POLL).await;
         }
+    }
+
+    /// What holds the snapshots, in bytes.
+    pub(crate) async fn snapshot_bytes(&self) -> anyhow::Result<u64> {
+        let inventory = self.inventory().await?;
+        inventory["snapshots"]["memoryBytes"].as_u64().context("no snapshots are told of")
+    }
+
+    /// How many environments there are.
+    pub(crate) async fn environments(&self) -> anyhow::Result<usize> {
+        let inventory = self.inventory().await?;
+        inventory["environments"].as_array().map(Vec::len).context("no environments are told of")
+    }
+
+    /// What the server says of its environments, interpreters and snapshots.
+    async fn inventory(&self) -> anyhow::Result<Value> {
+        let request = client::request("GET", "/_firelet/environments", &[], b"");
+        let mut connection = Connection::open(self.address).await?;
+        let answer = connection.exchange(&request).await?;
+        answer.check().context("ask what the server has")?;
+        serde_json::from_slice(answer.body).context("read what the server has")
     }
 
     /// Processor time that the server itself has used so far; not its helper or functions.
@@ -144,6 +177,16 @@ impl Server {
         }
     }
 
+    /// The most that the server alone has held in memory.
+    pub(crate) fn peak_kilobytes(&self) -> u64 {
+        kilobytes(&field(&format!("/proc/{}/status", self.child.id()), "VmHWM"))
+    }
+
+    /// Adds the server's last words to an error.
+    pub(crate) fn explain<Measured>(&self, measured: anyhow::Result<Measured>) -> anyhow::Result<Measured> {
+        measured.with_context(|| format!("the server's last words:\n{}\n", self.log()))
+    }
+
     /// The end of what the server logged.
     pub(crate) fn log(&self) -> String {
         let text = fs::read_to_string(self.directory.path().join("server.log")).unwrap_or_default();
@@ -166,6 +209,27 @@ impl Drop for Server {
             thread::sleep(POLL);
         }
     }
+}
+
+/// The request that creates a function, whose published versions start from snapshots where the language's shall.
+/// `number` makes its code unlike that of all others.
+pub(crate) fn creation(name: &str, language: &Language, number: usize) -> anyhow::Result<Vec<u8>> {
+    let body = json!({
+        "FunctionName": name,
+        "Runtime": language.runtime,
+        "Handler": language.handler,
+        "Role": "arn:aws:iam::000000000000:role/bench",
+        "MemorySize": MEMORY_MEGABYTES,
+        "Timeout": TIMEOUT_SECONDS,
+        "SnapStart": { "ApplyOn": language.snap_start },
+        "Code": { "ZipFile": BASE64_STANDARD.encode(language.package(number)?) },
+    });
+    Ok(client::request("POST", FUNCTIONS, &[], body.to_string().as_bytes()))
+}
+
+/// The path that a function, or a version of one, is invoked by.
+pub(crate) fn invocations(function: &str) -> String {
+    format!("{FUNCTIONS}/{function}/invocations")
 }
 
 /// The resident set of a process.

@@ -28,6 +28,22 @@ def handler(event, context):
     time.sleep(event.get("seconds", 0))
 "#;
 
+/// Takes as long as its event says, as well, and imports what many functions do.
+const IMPORTER: &str = r#"
+import asyncio
+import decimal
+import email
+import http.client
+import json
+import logging
+import time
+import urllib.request
+
+def handler(event, context):
+    time.sleep(event.get("seconds", 0))
+    return json.dumps(event)
+"#;
+
 const NODE: &str = r"
 exports.handler = async (event, context) => {
   const name = event.name ?? 'world';
@@ -41,6 +57,8 @@ pub(crate) struct Language {
     pub(crate) name: &'static str,
     pub(crate) runtime: String,
     pub(crate) handler: &'static str,
+    /// What of it starts from snapshots, in Lambda's words.
+    pub(crate) snap_start: &'static str,
     program: Program,
     file: &'static str,
     content: Vec<u8>,
@@ -59,13 +77,14 @@ enum Program {
 }
 
 impl Language {
-    /// The program at `bootstrap`, built with the `lambda_runtime` crate.
-    pub(crate) fn rust(bootstrap: &Path) -> anyhow::Result<Self> {
+    /// The program at `bootstrap`, which is a runtime of its own.
+    pub(crate) fn bootstrap(name: &'static str, bootstrap: &Path) -> anyhow::Result<Self> {
         let content = fs::read(bootstrap).with_context(|| format!("read {}", bootstrap.display()))?;
         Ok(Self {
-            name: "Rust",
+            name,
             runtime: "provided.al2023".to_owned(),
             handler: "bootstrap",
+            snap_start: "None",
             program: Program::Bootstrap(bootstrap.to_owned()),
             file: "bootstrap",
             content,
@@ -77,6 +96,7 @@ impl Language {
             name: "Python",
             runtime: interpreter.runtime,
             handler: "app.handler",
+            snap_start: "None",
             program: Program::Interpreter { program: interpreter.program, idle: &["-c", "pass"] },
             file: "app.py",
             content: PYTHON.as_bytes().to_vec(),
@@ -88,11 +108,21 @@ impl Language {
         Self { content: SLEEPER.as_bytes().to_vec(), ..Self::python(interpreter) }
     }
 
+    /// The same with imports, of which snapshots save the time; its published versions start from one.
+    pub(crate) fn importing(interpreter: Interpreter) -> Self {
+        Self {
+            content: IMPORTER.as_bytes().to_vec(),
+            snap_start: "PublishedVersions",
+            ..Self::python(interpreter)
+        }
+    }
+
     pub(crate) fn node(interpreter: Interpreter) -> Self {
         Self {
             name: "Node",
             runtime: interpreter.runtime,
             handler: "index.handler",
+            snap_start: "None",
             program: Program::Interpreter { program: interpreter.program, idle: &["-e", "0"] },
             file: "index.js",
             content: NODE.as_bytes().to_vec(),

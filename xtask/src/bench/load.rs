@@ -37,7 +37,16 @@ pub(crate) struct Round {
 
 /// Drives `aim` over `connections` at once, each until `until`.
 pub(crate) async fn drive(aim: &Aim, connections: usize, until: Until) -> anyhow::Result<Round> {
-    gather(aim.address, connections, |connection| repeat(connection, Arc::clone(&aim.request), until)).await
+    drive_apart(aim.address, vec![Arc::clone(&aim.request); connections], until).await
+}
+
+/// Drives all of `requests` at once, each over a connection of its own until `until`.
+pub(crate) async fn drive_apart(
+    address: SocketAddr,
+    requests: Vec<Arc<[u8]>>,
+    until: Until,
+) -> anyhow::Result<Round> {
+    gather(address, requests, |connection, request| repeat(connection, request, until)).await
 }
 
 /// Sends each of `requests` once, over `connections` at once.
@@ -47,27 +56,29 @@ pub(crate) async fn drive_each(
     connections: usize,
 ) -> anyhow::Result<Round> {
     let (requests, next): (Arc<[Vec<u8>]>, _) = (requests.into(), Arc::new(AtomicUsize::new(0)));
-    gather(address, connections, |connection| take(connection, Arc::clone(&requests), Arc::clone(&next)))
-        .await
+    gather(address, vec![requests; connections], |connection, requests| {
+        take(connection, requests, Arc::clone(&next))
+    })
+    .await
 }
 
-/// Runs `work` on each of so many connections; what all of them showed.
-async fn gather<Work>(
+/// Does `work` with each of `tasks` at once, over a connection for each; what all of them showed.
+async fn gather<Task, Work>(
     address: SocketAddr,
-    connections: usize,
-    work: impl Fn(Connection) -> Work,
+    tasks: Vec<Task>,
+    work: impl Fn(Connection, Task) -> Work,
 ) -> anyhow::Result<Round>
 where
     Work: Future<Output = anyhow::Result<Vec<Duration>>> + Send + 'static,
 {
     let mut open = Vec::new();
-    for _ in 0..connections {
-        open.push(Connection::open(address).await?);
+    for task in tasks {
+        open.push((Connection::open(address).await?, task));
     }
     let started = Instant::now();
     let mut workers = JoinSet::new();
-    for connection in open {
-        workers.spawn(work(connection));
+    for (connection, task) in open {
+        workers.spawn(work(connection, task));
     }
     let mut latencies = Vec::new();
     while let Some(worker) = workers.join_next().await {

@@ -9,9 +9,9 @@ use anyhow::Context;
 
 use super::Effort;
 use super::bare;
-use super::echo::Echo;
 use super::figure::{Figure, Target, Unit};
 use super::firelet::{Memory, Server, resident};
+use super::floor::Floor;
 
 pub(crate) const TOPIC: &str = "start";
 
@@ -22,7 +22,7 @@ const BINARY_TARGET_MEGABYTES: f64 = 30.0;
 /// What a server does first is over by then.
 const SETTLE: Duration = Duration::from_secs(2);
 
-pub(crate) fn measure(binary: &Path, echo: &Echo, effort: &Effort) -> anyhow::Result<Vec<Figure>> {
+pub(crate) fn measure(binary: &Path, echo: &Floor, effort: &Effort) -> anyhow::Result<Vec<Figure>> {
     let (mut starts, mut bare_starts) = (Vec::new(), Vec::new());
     for _ in 0..effort.server_starts {
         let version = bare::until_end(bare::quiet(binary).arg("version"))?;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client;
-use super::echo::Echo;
 use super::figure::{Figure, Target, Unit};
-use super::firelet::Server;
+use super::firelet::{Server, invocations};
+use super::floor::Floor;
 use super::functions::{EVENT, Language};
 use super::load::{Aim, Round, Until, count, drive};
 use super::processors::Stay;
@@ -37,11 +37,11 @@ struct Subject {
 pub(crate) async fn measure(
     server: &Server,
     floors: &Floors,
-    languages: &[Language],
+    languages: &[&Language],
     effort: &Effort,
 ) -> anyhow::Result<Vec<Figure>> {
     let request: Arc<[u8]> = client::request("POST", "/", &[], EVENT).into();
-    let echo = |name, echo: &Echo| {
+    let echo = |name, echo: &Floor| {
         Subject::new(name, Aim { address: echo.address(), request: Arc::clone(&request) })
     };
     let mut subjects =
@@ -78,8 +78,8 @@ pub(crate) async fn measure(
 
 /// Invokes `function` over and over.
 pub(crate) fn aim(server: &Server, function: &str) -> Aim {
-    let path = format!("/2015-03-31/functions/{function}/invocations");
-    Aim { address: server.address(), request: client::request("POST", &path, &[], EVENT).into() }
+    let request = client::request("POST", &invocations(function), &[], EVENT);
+    Aim { address: server.address(), request: request.into() }
 }
 
 impl Subject {
