@@ -873,6 +873,58 @@ PROBES["hides_memory_in_files_without_names"] = ("memory", memory(hold_files_wit
 PROBES["hides_memory_in_shared_segments"] = ("memory", memory(hold_shared_segments))
 
 
+# --- snapshots: what a process tries that goes on from one ---
+
+
+def image_mappings():
+    """Where the image of a snapshot is mapped: addresses as text."""
+    lines = pathlib.Path("/proc/self/maps").read_text().splitlines()
+    return [line.split()[0] for line in lines if "/memfd:snapshot" in line]
+
+
+@probe("snapshots")
+def opens_the_image_that_it_goes_on_from(host):
+    ways = [f"/proc/self/map_files/{place}" for place in image_mappings()]
+    return first_openable(ways) or first_openable(ways, os.O_RDONLY)
+
+
+@probe("snapshots")
+def holds_the_image_that_it_goes_on_from(host):
+    links = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            links.append(os.readlink(f"/proc/self/fd/{name}"))
+    return [link for link in links if "memfd" in link]
+
+
+@probe("snapshots")
+def makes_holes_in_the_image_for_all(host):
+    for place in image_mappings():
+        start, end = (int(word, 16) for word in place.split("-"))
+        # MADV_REMOVE
+        if call(28, start, end - start, 9)[0] == 0:
+            return place
+    return None
+
+
+@probe("snapshots")
+def is_still_traced(host):
+    return "TracerPid:\t0\n" not in pathlib.Path("/proc/self/status").read_text()
+
+
+def go_on(host):
+    """Has what a process has that goes on from a snapshot, and more than it may have of it."""
+    image = os.memfd_create("snapshot")
+    os.ftruncate(image, mmap.PAGESIZE)
+    # PTRACE_TRACEME
+    call(101, 0, 0, 0, 0)
+    globals()["image"] = mmap.mmap(image, mmap.PAGESIZE), image
+
+
+PROBES["go_on"] = ("layout", go_on)
+PROBES["maps_the_image"] = ("layout", lambda host: image_mappings())
+
+
 # --- neighbours ---
 
 # What one function leaves open for the other, under names that both know.
@@ -922,6 +974,8 @@ def sees_processes_of_a_neighbour(host):
 if __name__ == "__main__":
     if PROBES[sys.argv[1]][0] == "neighbours":
         lay_out(None)
+    if PROBES[sys.argv[1]][0] == "snapshots":
+        go_on(None)
     print(json.dumps(run(sys.argv[1], json.loads(sys.argv[2]))))
     if "laid_out" in globals():
         laid_out[2].kill()

@@ -20,6 +20,7 @@ from support.waiting import wait_for
 from support.world import World
 
 PYTHON = "python3.11"
+SNAPSHOT_RUNTIME = "python3.12"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all")
 MARK = "firelet-attack-target"
 MEMORY_MEGABYTES, TMP_MEGABYTES = 256, 512
@@ -131,17 +132,33 @@ def victim(request, folder, host):
     assert "panicked" not in server.log(), server.log()
 
 
-def deploy(world):
+@pytest.fixture(scope="module")
+def restored(victim):
+    """A version of the hostile function whose environments go on from a snapshot."""
+    world = victim.world
+    name = deploy(world, runtime=SNAPSHOT_RUNTIME, SnapStart={"ApplyOn": "PublishedVersions"})
+    version = f"{name}:" + world.client.publish_version(FunctionName=name)["Version"]
+    wait_for(lambda: world.configuration(version)["State"] == "Active", "the version is active")
+    restored = dataclasses.replace(victim, function=version)
+    # Otherwise it was not restored, and getting nothing would prove nothing.
+    assert restored.attack("maps_the_image").payload
+    return restored
+
+
+def deploy(world, **settings):
     return world.deploy(
         packages.package({"probes.py": SOURCE.read_text()}),
         Handler="probes.handler",
         MemorySize=MEMORY_MEGABYTES,
         EphemeralStorage={"Size": TMP_MEGABYTES},
         Timeout=60,
+        **settings,
     )
 
 
 ATTACKS = [name for name, (family, _) in probes.PROBES.items() if family not in ("layout", "nat")]
+# Limits are kept by control groups, whatever goes on in them.
+AFTER_RESTORE = [name for name in ATTACKS if probes.PROBES[name][0] not in ("resources", "memory")]
 # With nat there is a way to everywhere, and what goes there is what matters: the probes of that family look whether it does.
 WAYS = {"finds_a_way_to_the_metadata_of_a_cloud", "finds_a_way_to_a_name_server"}
 NAT_ATTACKS = [name for name, (family, _) in probes.PROBES.items() if family in ("network", "nat") and name not in WAYS]
@@ -157,6 +174,15 @@ def test_inside_it_gets_nothing(victim, probe):
     answer = victim.attack(probe)
     killed = answer.error is not None and "signal: killed" in answer.payload["errorMessage"]
     assert killed or (answer.error, answer.payload) == (None, None), answer.body
+
+
+# An ordinary user may have no interpreter of a runtime with snapshots; `crates/sandbox/tests` restores as one.
+@as_root
+@pytest.mark.parametrize("victim", ["root"], indirect=True)
+@pytest.mark.parametrize("probe", AFTER_RESTORE)
+def test_restored_it_gets_nothing_either(restored, probe):
+    answer = restored.attack(probe)
+    assert (answer.error, answer.payload) == (None, None), answer.body
 
 
 @as_root
@@ -292,7 +318,7 @@ def test_there_are_many_and_each_family_has_some():
     families = {family for family, _ in probes.PROBES.values()}
     assert len(ATTACKS) >= 50
     assert families >= {"files", "processes", "namespaces", "mounts", "kernel", "network"}
-    assert families >= {"credentials", "resources", "memory", "neighbours"}
+    assert families >= {"credentials", "resources", "memory", "snapshots", "neighbours"}
 
 
 STAYERS = """
