@@ -15,6 +15,7 @@ import pytest
 from support import packages, raw
 from support.server import BINARY, Server, clean_environment, run_firelet
 from support.traces import processes_of
+from support.waiting import wait_for
 from support.world import World, refusal
 
 HELLO = packages.python("def handler(event, context):\n    return 'one'\n")
@@ -31,6 +32,20 @@ def refused(*arguments, **settings):
     assert len(lines) == 1, ended.stderr
     assert "panicked" not in ended.stderr
     return lines[0]
+
+
+def test_code_that_only_a_start_runs_is_given_back(make_server):
+    server = make_server().start()
+    # The build that tests use has three quarters of it in memory until then.
+    wait_for(lambda: resident_code(server) < 0.6, "the server gives back code")
+    assert raw.request(server, "GET", "/_firelet/health").status == 200
+
+
+def resident_code(server):
+    """Which part of the program's own code is in memory."""
+    mappings = pathlib.Path(f"/proc/{server.process.pid}/smaps").read_text()
+    code = re.search(rf" r-xp .*{re.escape(os.path.realpath(BINARY))}\nSize: +(\d+) kB\n(?:.+\n)*?Rss: +(\d+) kB", mappings)
+    return int(code[2]) / int(code[1])
 
 
 def test_health_answers_as_soon_as_the_address_is_told(make_server):

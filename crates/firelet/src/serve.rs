@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::configuration::NetworkArgument;
@@ -32,6 +33,8 @@ pub(crate) const FIRST_USER_ID: u32 = 0x7000_0000;
 const USER_IDS: u32 = 1 << 14;
 /// Ranges of user ids that data directories are spread over, so that two servers rarely share one.
 const USER_RANGES: u32 = 1 << 12;
+/// When all services have done what they do first.
+const SETTLED: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: &ServeArguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
@@ -142,10 +145,19 @@ async fn serve(
         Service::new("queue", Duration::from_secs(6), |stop| queue_service.run(stop)),
         Service::new("environment pool", Duration::from_secs(4), |stop| pool_service.run(stop)),
         Service::new("reconciler", Duration::from_secs(1), |stop| async move { control.run(stop).await }),
+        Service::new("release of code", Duration::from_secs(1), release_code),
     ];
     announce(address, &root, started);
-    firelet_sandbox::release_code();
     services::run(services, stop_signal()?).await
+}
+
+/// Gives back the code that only a start runs, once that is over.
+async fn release_code(stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = tokio::time::sleep(SETTLED) => firelet_sandbox::release_code(),
+    }
+    stop.cancelled().await;
 }
 
 /// What bounds invocations.
