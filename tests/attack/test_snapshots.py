@@ -51,6 +51,12 @@ def handler(event, context):
 
 # What a function does in its Init phase, and what is so afterwards.
 KEPT = {
+    "one port for both versions of the Internet, as asyncio listens": (
+        "import asyncio\nloop = asyncio.new_event_loop()\n"
+        "async def serve(): return await asyncio.start_server(lambda r, w: w.close(), None, 8123)\n"
+        "server = loop.run_until_complete(serve())",
+        "len(server.sockets) == 2",
+    ),
     "names that hurt readers": (
         r"NAMES = [b'a\nb', b'\x1b[31m', b'\xff\xfe', b'x (deleted)', b'n' * 255]" + "\n"
         "for name in NAMES: open(b'/tmp/' + name, 'w').write('x')",
@@ -102,6 +108,17 @@ KEPT = {
     ),
 }
 REFUSED = {
+    "a lock": (
+        "file = open('/tmp/lock', 'w')\nfcntl.flock(file, fcntl.LOCK_EX)",
+        r"a lock that descriptor \d+ holds",
+    ),
+    "a file with two names": ("open('/tmp/a', 'w').close()\nos.link('/tmp/a', '/tmp/b')", "which has other names too"),
+    "names of mappings that fill memory": (
+        "os.chdir('/tmp')\nfor _ in range(2000):\n  os.mkdir('d' * 250)\n  os.chdir('d' * 250)\n"
+        "file = open('f', 'w+b')\nfile.write(b'x' * 8192)\nfile.flush()\n"
+        "for number in range(3000): LIBC.mmap(None, 4096, 1 + number % 2 * 2, 2, file.fileno(), 0)",
+        "the kernel tells too much of its maps",
+    ),
     "more mappings than are told": (
         "for number in range(64_000): LIBC.mmap(None, 4096, 1 + number % 2 * 2, 0x22, -1, 0)",
         r"its memory has 64\d\d\d parts",

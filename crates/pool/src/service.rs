@@ -28,7 +28,7 @@ use crate::memory::{MemoryReserve, MemoryWatch};
 use crate::preparation::Preparation;
 use crate::provisioning::{Occasion, Provisioning};
 use crate::saturation::Saturation;
-use crate::snapshot::Snapshots;
+use crate::snapshot::{Snapshots, charge};
 use crate::snapshotting::Snapshotting;
 
 /// Requests that may wait for the service; beyond that callers are told that the pool is overloaded.
@@ -148,7 +148,8 @@ impl Pool {
         store: Arc<Store>,
     ) -> (Self, PoolService) {
         let (sender, tasks) = mpsc::channel(TASKS);
-        let snapshots = Arc::new(Snapshots::new(options.snapshot_memory, Snapshot::size));
+        let snapshots =
+            Arc::new(Snapshots::new(options.snapshot_memory, |snapshot: &Snapshot| charge(snapshot.size())));
         let shared = Arc::new(Shared {
             groups: RwLock::default(),
             retired: Mutex::default(),

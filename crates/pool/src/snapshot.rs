@@ -18,6 +18,10 @@ use crate::service::{Key, is_same_configuration};
 
 use shelf::Shelf;
 
+/// What a snapshot of a process counts at least, in bytes: it holds descriptors too, of which there are fewer than small snapshots
+/// would find room.
+const LEAST_BYTES: u64 = 1 << 20;
+
 /// What came of making a snapshot, for all who wait for it.
 type Made<T> = Result<T, Arc<LeaseError>>;
 
@@ -148,6 +152,11 @@ impl<T: Clone> Snapshots<T> {
         let Inner { shelf, .. } = &*self.inner.lock();
         SnapshotStock { count: shelf.count(), memory_bytes: shelf.bytes(), memory_limit_bytes: shelf.room() }
     }
+}
+
+/// What a snapshot of so many bytes takes of the room: nothing where there is no process.
+pub(crate) fn charge(bytes: u64) -> u64 {
+    if bytes == 0 { 0 } else { bytes.max(LEAST_BYTES) }
 }
 
 /// A snapshot that is being made. Those who wait for it hear of its end, however it ends.

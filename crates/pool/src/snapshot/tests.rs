@@ -180,3 +180,11 @@ async fn at_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         () = std::future::ready(()) => None,
     }
 }
+
+#[test]
+fn small_snapshots_are_bounded_in_number_too() {
+    assert_eq!(
+        [0, 1, LEAST_BYTES, LEAST_BYTES + 1].map(charge),
+        [0, LEAST_BYTES, LEAST_BYTES, LEAST_BYTES + 1]
+    );
+}

@@ -167,10 +167,10 @@ impl Start<'_> {
         }
     }
 
-    fn process(&self) -> Option<firelet_sandbox::Snapshot> {
+    fn snapshot(&self) -> Option<Snapshot> {
         match self {
             Self::Init(_) | Self::ForSnapshot(_) => None,
-            Self::From(snapshot) => snapshot.process(),
+            Self::From(snapshot) => Some((*snapshot).clone()),
         }
     }
 
@@ -224,8 +224,8 @@ async fn launch(
     };
     let expected = plan.expect_extensions(&mut state.lock());
     expected.map_err(&unlaunched)?;
-    let (sandboxes, spec, process) = (Arc::clone(&options.sandboxes), plan.spec(), start.process());
-    let launched = tokio::task::spawn_blocking(move || make(&sandboxes, &spec, process)).await;
+    let (sandboxes, spec, snapshot) = (Arc::clone(&options.sandboxes), plan.spec(), start.snapshot());
+    let launched = tokio::task::spawn_blocking(move || make(&sandboxes, &spec, snapshot.as_ref())).await;
     let sandbox = match launched.map_err(|_| StartError::Stopped)? {
         Ok(sandbox) => sandbox,
         Err(firelet_sandbox::Error::Execute { program, source }) => {
@@ -309,18 +309,27 @@ impl Draft {
     }
 }
 
-/// Makes a sandbox for `process`, if there is one and it can go on there; or else for the program of `spec`. Blocks.
+/// Makes a sandbox for the process of `snapshot`, if it has one that can go on there; or else for the program of `spec`. Blocks.
 fn make(
     sandboxes: &Sandboxes,
     spec: &Spec,
-    process: Option<firelet_sandbox::Snapshot>,
+    snapshot: Option<&Snapshot>,
 ) -> Result<Sandbox, firelet_sandbox::Error> {
-    if process.is_some() {
-        let spec = Spec { snapshot: process, template: None, ..spec.clone() };
+    if let Some(snapshot) = snapshot
+        && let Some(process) = snapshot.process()
+    {
+        let spec = Spec { snapshot: Some(process), template: None, ..spec.clone() };
         match sandboxes.launch(&spec) {
-            Ok(sandbox) => return Ok(sandbox),
+            Ok(sandbox) => {
+                snapshot.tried(true);
+                return Ok(sandbox);
+            }
             Err(error) => {
-                tracing::warn!(id = spec.id, %error, "the process of a snapshot cannot go on; Init is run anew");
+                let is_given_up = snapshot.tried(false);
+                tracing::warn!(
+                    id = spec.id, %error, is_given_up,
+                    "the process of a snapshot cannot go on; Init is run anew"
+                );
             }
         }
     }

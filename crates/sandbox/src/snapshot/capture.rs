@@ -8,8 +8,11 @@ mod image;
 mod memory;
 mod threads;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::error::{At, Failure, Step};
 use crate::snapshot::Trouble;
@@ -24,6 +27,10 @@ use crate::snapshot::tracee::{STAGE_SIZE, Tracee};
 const MAIN_NUMBER: u64 = 2;
 /// The most parts that its memory may have; each takes a kilobyte to tell of.
 const MAPPINGS_LIMIT: usize = 16_384;
+/// The most bytes of a file of the kernel's about it: names that it chose are in some of them.
+const FILE_LIMIT: u64 = 32 << 20;
+/// What a process that was killed takes to end.
+const EXIT_PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// `MEMBARRIER_CMD_GET_REGISTRATIONS`.
 const GET_BARRIERS: u64 = 1 << 9;
 
@@ -46,6 +53,23 @@ pub(crate) struct Captured {
 
 /// Captures a process, whose threads are left stopped. `give_up_rights` is called when all of them stand still.
 pub(crate) fn capture(
+    subject: &Subject,
+    give_up_rights: impl FnOnce() -> Result<(), Failure>,
+) -> Result<Captured, Trouble> {
+    write_down(subject, give_up_rights).map_err(|trouble| match trouble {
+        // The kernel tells strange things of a process that is on its way out.
+        Trouble::Unsupported(_) if is_ending(&subject.pidfd) => threads::gone().into(),
+        trouble => trouble,
+    })
+}
+
+/// Waits a moment for the end of a process that may have been killed.
+fn is_ending(process: &OwnedFd) -> bool {
+    let mut end = [PollFd::new(process, PollFlags::IN)];
+    rustix::event::poll(&mut end, Some(&EXIT_PATIENCE)).is_ok_and(|ready| ready > 0)
+}
+
+fn write_down(
     subject: &Subject,
     give_up_rights: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<Captured, Trouble> {
@@ -89,10 +113,16 @@ fn finish(image: Image, description: &Description) -> Result<Captured, Trouble> 
 }
 
 /// Reads a file of the process's in `/proc`.
-fn read(process: i32, name: &str) -> Result<String, Failure> {
+fn read(process: i32, name: &str) -> Result<String, Trouble> {
     let path = format!("/proc/{process}/{name}");
-    let bytes = fs::read(&path).at(Step::Capture, &path)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let file = File::open(&path).at(Step::Capture, &path)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_LIMIT).read_to_end(&mut bytes).at(Step::Capture, &path)?;
+    if bytes.len() as u64 == FILE_LIMIT {
+        return Err(Trouble::unsupported(format!("the kernel tells too much of its {name}")));
+    }
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// Where a link of the process's in `/proc` leads.

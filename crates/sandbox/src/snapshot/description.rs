@@ -125,8 +125,9 @@ pub(super) enum Kind {
     Ended,
     /// One of two sockets that are connected with each other; both of the same number are a pair.
     Pair { pair: u64, socket_type: u64, content: Content },
-    /// A socket that listens on the loopback, or is bound or not: family, type, address, how many may wait or none.
-    Socket { family: u64, socket_type: u64, address: Vec<u8>, backlog: Option<u64> },
+    /// A socket that listens on the loopback, or is bound or not: family, type, address, how many may wait or none; and whether it
+    /// leaves the older version of the Internet to others.
+    Socket { family: u64, socket_type: u64, address: Vec<u8>, backlog: Option<u64>, is_only_ipv6: bool },
     /// `eventfd`: count, and whether it is a semaphore.
     Event { count: u64, is_semaphore: bool },
     /// `timerfd`: clock, flags, and interval and rest in seconds and nanoseconds.
@@ -327,8 +328,9 @@ fn encode_kind(writer: &mut Writer, kind: &Kind) {
         Kind::Pair { pair, socket_type, content } => {
             writer.byte(PAIR).number(*pair).number(*socket_type).content(*content)
         }
-        Kind::Socket { family, socket_type, address, backlog } => {
+        Kind::Socket { family, socket_type, address, backlog, is_only_ipv6 } => {
             writer.byte(SOCKET).number(*family).number(*socket_type).bytes(address);
+            writer.byte(u8::from(*is_only_ipv6));
             writer.option(backlog.as_ref(), |writer, backlog| {
                 writer.number(*backlog);
             })
@@ -366,6 +368,7 @@ fn decode_kind(reader: &mut Reader<'_>) -> Option<Kind> {
             family: reader.number()?,
             socket_type: reader.number()?,
             address: reader.bytes()?.to_vec(),
+            is_only_ipv6: reader.byte()? == 1,
             backlog: reader.option(Reader::number)?,
         },
         EVENT => Kind::Event { count: reader.number()?, is_semaphore: reader.byte()? == 1 },
@@ -483,7 +486,13 @@ mod tests {
             Kind::Pipe { pipe: 1, is_reader: true, content },
             Kind::Ended,
             Kind::Pair { pair: 2, socket_type: 1, content },
-            Kind::Socket { family: 2, socket_type: 1, address: vec![2, 0], backlog: Some(5) },
+            Kind::Socket {
+                family: 2,
+                socket_type: 1,
+                address: vec![2, 0],
+                backlog: Some(5),
+                is_only_ipv6: true,
+            },
             Kind::Event { count: 3, is_semaphore: true },
             Kind::Timer { clock: 1, flags: 2, times: [1, 2, 3, 4] },
             Kind::Poll { registrations: vec![[1, 2, 3]] },

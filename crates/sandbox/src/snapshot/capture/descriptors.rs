@@ -78,6 +78,9 @@ impl Facts {
         let flags = value(&text, "flags").and_then(|flags| u64::from_str_radix(flags, 8).ok());
         let offset = value(&text, "pos").and_then(|offset| offset.parse().ok());
         let unknown = || Trouble::unsupported("the kernel does not tell of its descriptors");
+        if value(&text, "lock").is_some() {
+            return Err(Trouble::unsupported(format!("a lock that descriptor {number} holds")));
+        }
         Ok(Self { flags: flags.ok_or_else(unknown)?, offset: offset.unwrap_or(0), text })
     }
 
@@ -222,6 +225,7 @@ impl Collection<'_> {
                 socket_type: u64::from(socket_type.as_raw()),
                 address: Vec::new(),
                 backlog: None,
+                is_only_ipv6: false,
             });
         }
         let waiting = drain(&socket)?;
@@ -330,6 +334,7 @@ fn internet_stream(socket: &OwnedFd, family: AddressFamily, is_listening: bool) 
         socket_type: u64::from(SocketType::STREAM.as_raw()),
         address: if is_listening { local } else { Vec::new() },
         backlog,
+        is_only_ipv6: rustix::net::sockopt::ipv6_v6only(socket).unwrap_or(false),
     })
 }
 

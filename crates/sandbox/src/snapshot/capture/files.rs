@@ -62,6 +62,10 @@ impl Walk<'_> {
         let file_type = FileType::from_raw_mode(status.st_mode);
         let kind = match file_type {
             FileType::Directory => EntryKind::Directory,
+            FileType::RegularFile if status.st_nlink > 1 => {
+                let name = String::from_utf8_lossy(path).into_owned();
+                return Err(Trouble::unsupported(format!("the file {name}, which has other names too")));
+            }
             FileType::RegularFile => self.file(&open(directory, name, OFlags::empty())?, &status)?,
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(directory, name, Vec::new()).at(Step::Capture, "/tmp")?;

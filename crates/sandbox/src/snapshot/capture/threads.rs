@@ -14,8 +14,9 @@ use crate::snapshot::tracee::Tracee;
 
 /// The most threads that are captured.
 const LIMIT: usize = 512;
-/// How far apart the numbers of threads may be: what lies between has to be made and ended when they are restored.
-const GAP_LIMIT: u64 = 2000;
+/// How far apart the numbers of the first and the last thread may be: what lies between has to be made and ended when they are
+/// restored.
+const SPAN_LIMIT: u64 = 4000;
 /// `PR_GET_TID_ADDRESS`.
 const GET_CLEAR_ADDRESS: u64 = 40;
 /// `SS_DISABLE`, for a thread that has no stack for handlers.
@@ -23,7 +24,7 @@ const NO_STACK: u64 = 2;
 /// Where the C structure `rseq` has what it is in the middle of.
 const SEQUENCE: u64 = 8;
 
-/// Stops all threads; answers their numbers in `/proc`, the main one first.
+/// Stops all threads; answers their numbers in `/proc`, in the order of those that they have in the sandbox.
 pub(super) fn stop(process: i32) -> Result<Vec<i32>, Trouble> {
     let mut stopped = BTreeSet::new();
     loop {
@@ -43,11 +44,17 @@ pub(super) fn stop(process: i32) -> Result<Vec<i32>, Trouble> {
             return Err(Trouble::unsupported(format!("it has more than {LIMIT} threads")));
         }
     }
-    let others = stopped.into_iter().filter(|thread| *thread != process);
-    Ok(std::iter::once(process).chain(others).collect())
+    let numbered: Result<Vec<_>, _> = stopped
+        .into_iter()
+        .map(|thread| Ok::<_, Trouble>((number_inside(process, thread)?, thread)))
+        .collect();
+    let mut numbered = numbered?;
+    // The host's own may have begun anew between them.
+    numbered.sort_unstable();
+    Ok(numbered.into_iter().map(|(_, thread)| thread).collect())
 }
 
-fn gone() -> Failure {
+pub(super) fn gone() -> Failure {
     Failure { step: Step::Capture, errno: libc::ESRCH, detail: "it has ended".into() }
 }
 
@@ -117,8 +124,13 @@ fn number_inside(process: i32, thread: i32) -> Result<u64, Trouble> {
 pub(super) fn states(tracee: &Tracee, threads: &[i32]) -> Result<Vec<ThreadState>, Trouble> {
     let states: Vec<_> = threads.iter().map(|thread| state(tracee, *thread)).collect::<Result<_, _>>()?;
     let numbers: Vec<u64> = states.iter().map(|state| state.number).collect();
-    let is_far = numbers.windows(2).any(|pair| pair[1] <= pair[0] || pair[1] - pair[0] > GAP_LIMIT);
-    if is_far { Err(Trouble::unsupported("numbers of threads too far apart")) } else { Ok(states) }
+    let is_ordered = numbers.first() == Some(&MAIN_NUMBER) && numbers.is_sorted_by(|one, next| one < next);
+    let is_far = numbers.last().is_some_and(|last| *last > MAIN_NUMBER + SPAN_LIMIT);
+    if !is_ordered || is_far {
+        Err(Trouble::unsupported("numbers of threads too far apart"))
+    } else {
+        Ok(states)
+    }
 }
 
 fn state(tracee: &Tracee, thread: i32) -> Result<ThreadState, Trouble> {

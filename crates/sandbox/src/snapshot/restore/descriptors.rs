@@ -143,8 +143,11 @@ impl Table {
                 self.place(FIRST_ASIDE, descriptor);
                 self.close(self.aside + SECOND_ASIDE);
             }
-            Kind::Socket { family, socket_type, address, backlog } => {
+            Kind::Socket { family, socket_type, address, backlog, is_only_ipv6 } => {
                 self.create(libc::SYS_socket, [*family, *socket_type, 0]);
+                if *is_only_ipv6 {
+                    self.leave_ipv4();
+                }
                 self.listen(address, *backlog);
                 self.place(FIRST_ASIDE, descriptor);
             }
@@ -177,6 +180,12 @@ impl Table {
                 self.close(self.aside + aside);
             }
         }
+    }
+
+    fn leave_ipv4(&mut self) {
+        let (socket, place) = (self.aside + FIRST_ASIDE, self.script.bytes(&1_i32.to_ne_bytes()));
+        let (level, option) = (flag(libc::IPPROTO_IPV6), flag(libc::IPV6_V6ONLY));
+        self.script.call(libc::SYS_setsockopt, [socket, level, option, place, size_of::<i32>() as u64]);
     }
 
     fn listen(&mut self, address: &[u8], backlog: Option<u64>) {
