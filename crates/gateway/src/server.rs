@@ -25,8 +25,9 @@ use crate::dispatch::Call;
 use crate::error::from_auth;
 use crate::{dispatch, internal, invocation};
 
-/// How long a client may take to send the head of a request.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a client may take to send the head of a request, the time between two requests included: longer than clients
+/// commonly keep idle connections, so that hardly any is closed at the moment of its use.
+const HEAD_PATIENCE: Duration = Duration::from_secs(75);
 /// How long answers under way may take when the server stops.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a request's head, as documented for Lambda: 1 MB with line and headers.
