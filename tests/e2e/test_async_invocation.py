@@ -124,6 +124,13 @@ def test_events_are_up_to_a_megabyte(world, stubborn, size):
     )
 
 
+def test_a_client_hears_that_its_connection_ends_with_what_was_not_read(server, stubborn):
+    path = f"/2015-03-31/functions/{stubborn}/invocations"
+    body = b'"' + b"x" * (7 * EVENT_LIMIT) + b'"'
+    answer = raw.request(server, "POST", path, body, {"X-Amz-Invocation-Type": "Event"})
+    assert (answer.status, answer.headers.get("connection")) == (413, "close")
+
+
 def test_the_largest_event_arrives(world):
     name = world.deploy(packages.python("def handler(event, context):\n    print('SIZE', len(event))\n"))
     body = b'"' + b"x" * (EVENT_LIMIT - 2) + b'"'

@@ -74,17 +74,17 @@ pub(crate) fn pieces(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Answ
 }
 
 /// Reads the body of a request.
-pub(crate) async fn read(kind: Kind, mut body: Incoming) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(kind: Kind, body: &mut Incoming) -> Result<Bytes, ApiError> {
     let limit = kind.limit();
     let announced = body.size_hint().exact();
     if announced.is_some_and(|size| size > limit as u64) {
-        pass_over(&mut body, limit).await;
+        pass_over(body, limit).await;
         return Err(too_large(kind, announced));
     }
-    match tokio::time::timeout(PATIENCE, gather(&mut body, limit)).await {
+    match tokio::time::timeout(PATIENCE, gather(body, limit)).await {
         Ok(Ok(Ok(whole))) => Ok(whole),
         Ok(Ok(Err(TooLarge(_)))) => {
-            pass_over(&mut body, limit).await;
+            pass_over(body, limit).await;
             Err(too_large(kind, announced))
         }
         Ok(Err(_)) | Err(_) => Err(ApiError::new(

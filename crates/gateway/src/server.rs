@@ -10,9 +10,10 @@ use firelet_control::Control;
 use firelet_invoke::{Invoker, Queue};
 use firelet_telemetry::Logs;
 use firelet_types::{Clock, Ids, RequestId};
-use http::header::HOST;
+use http::header::{CONNECTION, HOST};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -140,7 +141,9 @@ impl Services {
         if internal::is_internal(request.uri().path()) {
             return internal::answer(self, request, stop).await;
         }
-        let mut response = self.api(request_id, request).await.unwrap_or_else(|error| encode(error.encode()));
+        let (parts, mut body) = request.into_parts();
+        let answered = self.api(request_id, parts, &mut body).await;
+        let mut response = answered.unwrap_or_else(|error| refuse(&error, body.is_end_stream()));
         if let Ok(id) = HeaderValue::try_from(request_id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
@@ -150,9 +153,9 @@ impl Services {
     async fn api(
         &self,
         request_id: RequestId,
-        request: Request<Incoming>,
+        parts: Parts,
+        body: &mut Incoming,
     ) -> Result<Response<Answer>, ApiError> {
-        let (parts, body) = request.into_parts();
         let caller =
             firelet_auth::caller(&parts.headers, parts.uri.query()).map_err(|error| from_auth(&error))?;
         let routed = route(&parts.method, parts.uri.path(), parts.uri.query())?;
@@ -180,9 +183,18 @@ impl Services {
 }
 
 /// The address by which the client reached this server, for links to come back by.
-fn base_url(parts: &http::request::Parts) -> String {
+fn base_url(parts: &Parts) -> String {
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:4566");
     format!("http://{host}")
+}
+
+/// Answers with an error. A body that was too large to be read whole ends its connection, which its client has to hear.
+fn refuse(error: &ApiError, is_read: bool) -> Response<Answer> {
+    let mut response = encode(error.encode());
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE && !is_read {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 pub(crate) fn encode(encoded: EncodedResponse) -> Response<Answer> {
