@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
@@ -27,8 +28,6 @@ use crate::sys::{self, Child, Forked, SingleThread};
 const HOST_NAME: &[u8] = b"sandbox.localdomain";
 /// When the host itself runs out of memory, its kernel shall take guests before anything else of firelet.
 const HOST_OOM_SCORE: &str = "500";
-/// Time between two looks at memory where nothing signals what they look for.
-const PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Everything that a first process needs, prepared by the helper.
 pub(crate) struct Plan<'a> {
@@ -165,9 +164,11 @@ struct MemoryWatch<'a> {
     files: &'a MemoryFiles,
     limit: u64,
     tmp: Option<OwnedFd>,
-    signal: Option<OwnedFd>,
-    /// When to look although nothing is signalled.
-    patience: Option<Timespec>,
+    /// What tells that usage leaves these levels; none before they are asked for, or when that failed.
+    asked: Option<(Levels, OwnedFd)>,
+    /// How long to wait before a look that nothing signals, and when that is over; none waits for a signal.
+    patience: Option<(Duration, Instant)>,
+    last: Option<Reading>,
 }
 
 fn watch(plan: &Plan<'_>, children: &OwnedFd, guest: i32) -> ! {
@@ -189,7 +190,7 @@ fn watch(plan: &Plan<'_>, children: &OwnedFd, guest: i32) -> ! {
                 Order::Report(process) => begin_to_report(plan, process, &others, &mut of_interest),
             }
         }
-        if wait_for_news(plan, children, memory.as_ref()) {
+        if wait_for_news(plan, children, memory.as_mut()) {
             look_at_memory(plan, memory.as_mut());
         }
     }
@@ -244,19 +245,23 @@ fn tell_end(plan: &Plan<'_>, process: i32, end: End) {
 }
 
 /// Blocks until a child has ended, there is an order of the helper, or memory is worth a look; answers whether that is so.
-fn wait_for_news(plan: &Plan<'_>, children: &OwnedFd, memory: Option<&MemoryWatch<'_>>) -> bool {
+fn wait_for_news(plan: &Plan<'_>, children: &OwnedFd, memory: Option<&mut MemoryWatch<'_>>) -> bool {
     let mut descriptors =
         vec![PollFd::new(children, PollFlags::IN), PollFd::from_borrowed_fd(plan.duty, PollFlags::IN)];
-    if let Some((files, signal)) = memory.and_then(|memory| Some((memory.files, memory.signal.as_ref()?))) {
-        let wanted = if files.kind == GaugeKind::V1 { PollFlags::IN } else { PollFlags::PRI };
-        descriptors.push(PollFd::new(signal, wanted));
-    }
-    let patience = memory.and_then(|memory| memory.patience.as_ref());
-    let is_over = rustix::event::poll(&mut descriptors, patience) == Ok(0);
-    let is_ready = |place: usize| descriptors.get(place).is_some_and(|polled| !polled.revents().is_empty());
+    descriptors.extend(memory.as_ref().and_then(|memory| memory.signal()));
+    // A time to come, not a time from now: a guest can have this awake at any time.
+    let deadline = memory.as_ref().and_then(|memory| memory.patience).map(|(_, deadline)| deadline);
+    let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
+    let _ = rustix::event::poll(&mut descriptors, rest.as_ref());
+    let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+    let is_signalled = descriptors.get(2).is_some_and(|polled| !polled.revents().is_empty());
     let mut discarded = [0; 1024];
     let _ = rustix::io::read(children, &mut discarded);
-    is_over || is_ready(2)
+    if let Some(memory) = memory.filter(|_| is_signalled) {
+        memory.asked = None;
+    }
+    is_over || is_signalled
 }
 
 /// The next order, if there is one. Ends when the helper is gone, or has the sandbox end.
@@ -275,40 +280,51 @@ fn pending_order(plan: &Plan<'_>) -> Option<Order> {
 impl<'a> MemoryWatch<'a> {
     fn new(files: &'a MemoryFiles, limit: u64) -> Self {
         let tmp = rustix::fs::open(c"/tmp", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
-        Self { files, limit, tmp, signal: None, patience: None }
+        Self { files, limit, tmp, asked: None, patience: None, last: None }
+    }
+
+    fn signal(&self) -> Option<PollFd<'_>> {
+        let wanted = if self.files.kind == GaugeKind::V1 { PollFlags::IN } else { PollFlags::PRI };
+        self.asked.as_ref().map(|(_, signal)| PollFd::new(signal, wanted))
+    }
+
+    fn read(&self) -> Option<Reading> {
+        let usage = || crate::cgroup::read_number(&self.files.current);
+        let (usage_before, tmp_before) = (usage()?, self.bytes_in_tmp());
+        let cached = crate::cgroup::read_statistics(self.files.kind, self.files.statistics.as_fd())?;
+        let (tmp_after, usage_after) = (self.bytes_in_tmp(), usage()?);
+        Some(Reading::between([usage_before, usage_after], cached, [tmp_before, tmp_after]))
+    }
+
+    fn bytes_in_tmp(&self) -> u64 {
+        self.tmp.as_ref().and_then(|tmp| rustix::fs::fstatfs(tmp).ok()).map_or(0, |tmp| {
+            let blocks = tmp.f_blocks.saturating_sub(tmp.f_bfree);
+            blocks.saturating_mul(u64::try_from(tmp.f_bsize).unwrap_or(0))
+        })
     }
 }
 
-/// Judges memory, ends the sandbox if it is used up, and asks the kernel for the next wake-up. Asking takes the kernel
-/// milliseconds, so usage may be past the level by then, which nothing would signal: look until it is not.
+/// Judges memory, ends the sandbox if it is used up, and sees to the next look.
 fn look_at_memory(plan: &Plan<'_>, memory: Option<&mut MemoryWatch<'_>>) {
     let Some(memory) = memory else { return };
-    while let Some(reading) = read_memory(memory.files, memory.tmp.as_ref()) {
-        let Verdict::LookAgain(levels) = memory::judge(memory.limit, reading) else {
+    let reading = memory.read();
+    let is_changed = reading.is_none() || reading != memory.last;
+    memory.last = reading;
+    let levels = memory.asked.as_ref().map(|(levels, _)| *levels);
+    let patience = memory::patience(memory.patience.map(|(patience, _)| patience), is_changed);
+    let patience = match reading.map(|reading| memory::judge(memory.limit, reading, levels)) {
+        Some(Verdict::OutOfMemory) => {
             let _ = protocol::send(plan.duty, &Duty::OutOfMemory.encode(), &[]);
             sys::exit(0);
-        };
-        memory.signal = ask(memory.files, levels).ok();
-        memory.patience = patience(memory.files.kind, levels);
-        if crate::cgroup::read_number(&memory.files.current).is_none_or(|usage| levels.contain(usage)) {
-            break;
         }
-    }
-}
-
-fn read_memory(files: &MemoryFiles, tmp: Option<&OwnedFd>) -> Option<Reading> {
-    let (cached, shared) = crate::cgroup::read_statistics(files.kind, files.statistics.as_fd())?;
-    let usage = crate::cgroup::read_number(&files.current)?;
-    let tmp = tmp.and_then(|tmp| rustix::fs::fstatfs(tmp).ok()).map_or(0, |tmp| {
-        let blocks = tmp.f_blocks.saturating_sub(tmp.f_bfree);
-        blocks.saturating_mul(u64::try_from(tmp.f_bsize).unwrap_or(0))
-    });
-    Some(Reading { usage, files: cached, shared, tmp })
-}
-
-/// Version 2 signals no fall of usage, so where one matters it is looked for.
-fn patience(kind: GaugeKind, levels: Levels) -> Option<Timespec> {
-    (kind == GaugeKind::V2 && levels.below.is_some()).then_some(PATIENCE)
+        Some(Verdict::Ask(levels)) => {
+            memory.asked = ask(memory.files, levels).ok().map(|signal| (levels, signal));
+            Some(if memory.asked.is_some() { Duration::ZERO } else { patience })
+        }
+        Some(Verdict::Wait { now_and_then }) => now_and_then.then_some(patience),
+        None => Some(patience),
+    };
+    memory.patience = patience.map(|patience| (patience, Instant::now() + patience));
 }
 
 /// Version 1 signals an eventfd when usage passes a level either way; version 2 throttles above `memory.high` and signals

@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("files_in_tmp_do_not_count_as_memory", files_in_tmp_do_not_count),
     ("memory_is_still_bounded_with_a_full_tmp", memory_is_bounded_with_a_full_tmp),
     ("room_of_files_that_are_gone_is_no_memory", room_of_files_that_are_gone),
+    ("memory_in_the_place_of_files_is_memory", memory_in_the_place_of_files),
     ("tmp_is_bounded_in_bytes_and_inodes", tmp_is_bounded),
     ("a_fork_bomb_stays_inside", a_fork_bomb_stays_inside),
     ("resource_limits_are_those_of_lambda", resource_limits),
@@ -60,6 +61,12 @@ fn room_of_files_that_are_gone() {
     assert_eq!(World::new().python(&format!("{FILL_TMP}{script}")).status, OUT_OF_MEMORY);
 }
 
+fn memory_in_the_place_of_files() {
+    let script = "import os, time\nfor i in range(40): open(f'/tmp/{i}', 'wb').write(b'x' * (10 << 20))\ntime.sleep(1)\nkept = []\n\
+                  for i in range(40):\n  os.unlink(f'/tmp/{i}')\n  kept.append(b'x' * (10 << 20))\ntime.sleep(30)";
+    assert_eq!(World::new().python(script).status, OUT_OF_MEMORY);
+}
+
 fn tmp_is_bounded() {
     let script = "dd if=/dev/zero of=/tmp/big bs=1M count=600 2>&1 | grep -o 'No space left on device'; \
                   i=0; while mkdir /tmp/d$i 2>/dev/null; do i=$((i+1)); done; rm /tmp/big; mkdir /tmp/d$i && echo room";
@@ -98,11 +105,19 @@ fn peak_memory_is_told() {
 }
 
 fn processor_time_is_capped() {
-    let script = "import os, time\nfor i in range(3): os.fork()\nstart = time.monotonic()\nwhile time.monotonic() < start + 0.5: pass\n\
-                  print(time.process_time())";
+    // Every process goes on until the same moment, however late a busy host lets it start.
+    let script = "import os, time\nstart = time.monotonic()\nfor i in range(3): os.fork()\n\
+                  while time.monotonic() < start + 0.5: pass\nprint(time.process_time(), time.monotonic() - start)";
     let mut spec = python(script);
     spec.cpu.cap_milli = 250;
     let output = World::new().run(&spec).output;
-    let total: f64 = output.lines().map(|line| line.parse::<f64>().unwrap()).sum();
-    assert!(total < 0.5, "{output}");
+    let (used, passed): (Vec<f64>, Vec<f64>) = output
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(used, passed)| (used.parse::<f64>().unwrap(), passed.parse::<f64>().unwrap()))
+        .unzip();
+    let total: f64 = used.iter().sum();
+    let longest = passed.iter().copied().fold(0.5, f64::max);
+    // A quarter, and what the interpreter took to start.
+    assert!(total < longest / 2.0 + 0.1, "{output}");
 }
