@@ -169,7 +169,7 @@ NAT_ATTACKS = [name for name, (family, _) in probes.PROBES.items() if family in 
 def test_inside_it_gets_nothing(victim, probe):
     family, _ = probes.PROBES[probe]
     if family == "memory" and not victim.enforces("memory limit"):
-        # Said at the start of the server and in SECURITY.md: without control groups of its own it cannot.
+        # Said at the start of the server and in SECURITY.md: with neither a control group nor a /proc of its own it cannot.
         return
     answer = victim.attack(probe)
     killed = answer.error is not None and "signal: killed" in answer.payload["errorMessage"]

@@ -5,25 +5,26 @@
 //! tenant can be there. It never speaks with a guest: with the helper it has one socket, over which it says that the
 //! sandbox stands, that a guest has ended or that memory is used up, and is told the limit and whose end is of interest.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
-use rustix::fs::{Mode, OFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
 use rustix::thread::LinkNameSpaceType;
 
+use crate::census::Census;
 use crate::cgroup::MemoryFiles;
 use crate::error::{At, Failure, Step};
 use crate::guest::{self, Entry, change_user, drop_capabilities};
-use crate::memory::{self, Levels, Reading, Verdict};
 use crate::namespace::{GUEST_GROUP, GUEST_USER, Users};
 use crate::protocol::{self, Duty, Order};
 use crate::root::{self, Base, Root};
-use crate::sandbox::{End, GaugeKind};
+use crate::sandbox::End;
 use crate::sys::{self, Child, Forked, SingleThread};
+use crate::watch::{Source, Watch};
 
 const HOST_NAME: &[u8] = b"sandbox.localdomain";
 /// When the host itself runs out of memory, its kernel shall take guests before anything else of firelet.
@@ -58,7 +59,7 @@ impl Namespaces {
 
     /// Those of this process.
     pub(crate) fn own() -> Result<Self, Failure> {
-        let open = |path: &str| std::fs::File::open(path).map(OwnedFd::from).at(Step::CreateNamespaces, path);
+        let open = |path: &str| File::open(path).map(OwnedFd::from).at(Step::CreateNamespaces, path);
         let [mounts, processes, messages, host_name] = Self::FILES;
         Ok(Self {
             mounts: open(mounts)?,
@@ -82,12 +83,12 @@ impl Namespaces {
 /// Runs the first process to its end.
 pub(crate) fn run(plan: &Plan<'_>) -> ! {
     match prepare(plan) {
-        Ok((namespaces, guest, children)) => {
+        Ok(Prepared { namespaces, guest, children, memory }) => {
             let [mounts, processes, messages, host_name] = namespaces.descriptors();
             let descriptors = [mounts, processes, messages, host_name, guest.pidfd.as_fd()];
             let ready = protocol::send(plan.duty, &Duty::Ready.encode(), &descriptors);
             if ready.is_ok() {
-                watch(plan, &children, guest.pid);
+                watch(plan, &children, guest.pid, memory.as_ref());
             }
         }
         Err(failure) => {
@@ -97,15 +98,22 @@ pub(crate) fn run(plan: &Plan<'_>) -> ! {
     sys::exit(1)
 }
 
-fn prepare(plan: &Plan<'_>) -> Result<(Namespaces, Child, OwnedFd), Failure> {
-    let namespaces = isolate(plan)?;
+struct Prepared<'a> {
+    namespaces: Namespaces,
+    guest: Child,
+    children: OwnedFd,
+    memory: Option<Source<'a>>,
+}
+
+fn prepare<'a>(plan: &'a Plan<'_>) -> Result<Prepared<'a>, Failure> {
+    let (namespaces, memory) = isolate(plan)?;
     let children = sys::child_signals().at(Step::ResetSignals, "")?;
     let cgroup = plan.guest.entrance.directory.as_ref().map(AsFd::as_fd);
     match sys::fork(plan.proof, 0, cgroup).at(Step::Fork, "")? {
         Forked::Child => guest::run(&plan.guest),
         Forked::Parent(guest) => {
-            give_up_everything(plan)?;
-            Ok((namespaces, guest, children))
+            give_up_everything(plan, matches!(memory, Some(Source::Processes(_))))?;
+            Ok(Prepared { namespaces, guest, children, memory })
         }
     }
 }
@@ -115,7 +123,7 @@ pub(crate) fn offer_to_the_host() {
     let _ = std::fs::write("/proc/self/oom_score_adj", HOST_OOM_SCORE);
 }
 
-fn isolate(plan: &Plan<'_>) -> Result<Namespaces, Failure> {
+fn isolate<'a>(plan: &'a Plan<'_>) -> Result<(Namespaces, Option<Source<'a>>), Failure> {
     sys::close_all_but(&needed(plan)).at(Step::CloseDescriptors, "")?;
     offer_to_the_host();
     let namespaces = Namespaces::own()?;
@@ -124,8 +132,13 @@ fn isolate(plan: &Plan<'_>) -> Result<Namespaces, Failure> {
             .at(Step::EnterNetwork, "")?;
     }
     rustix::system::sethostname(HOST_NAME).at(Step::SetHostName, "")?;
+    let counts = plan.memory.is_none() && plan.base.proc;
+    let proc = counts.then(Census::proc).flatten();
     root::enter(plan.root, &plan.base)?;
-    Ok(namespaces)
+    // The `/proc` of guests hides those of them that let nobody look, and shows all others.
+    let proc = proc.or_else(|| counts.then(|| File::open("/proc").ok()).flatten().map(OwnedFd::from));
+    let memory = plan.memory.map(Source::Cgroup).or_else(|| proc.map(Source::Processes));
+    Ok((namespaces, memory))
 }
 
 fn needed(plan: &Plan<'_>) -> Vec<i32> {
@@ -140,8 +153,9 @@ fn needed(plan: &Plan<'_>) -> Vec<i32> {
     keep.iter().map(AsRawFd::as_raw_fd).collect()
 }
 
-/// From here on it needs nothing but to wait: no privilege and no descriptor.
-fn give_up_everything(plan: &Plan<'_>) -> Result<(), Failure> {
+/// From here on it needs nothing but to wait: no privilege and no descriptor. Where it counts what guests hold, it is the
+/// guest's user to files, which is whom the kernel tells.
+fn give_up_everything(plan: &Plan<'_>, counts: bool) -> Result<(), Failure> {
     let user_namespace = plan.guest.user_namespace;
     if let Some(namespace) = user_namespace {
         rustix::thread::move_into_link_name_space(namespace, Some(LinkNameSpaceType::User))
@@ -152,6 +166,12 @@ fn give_up_everything(plan: &Plan<'_>) -> Result<(), Failure> {
         Users::Range { .. } => change_user(0, 0)?,
         Users::Own => change_user(GUEST_USER, GUEST_GROUP)?,
     }
+    if counts {
+        match user_namespace {
+            Some(_) => sys::be_to_files(GUEST_USER, GUEST_GROUP),
+            None => sys::be_to_files(plan.guest.user, plan.guest.user),
+        }
+    }
     drop_capabilities()?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .at(Step::DropCapabilities, "dumpable")?;
@@ -159,32 +179,20 @@ fn give_up_everything(plan: &Plan<'_>) -> Result<(), Failure> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(Step::WatchHelper, "")
 }
 
-/// The memory of the sandbox, with what signals that it should be looked at.
-struct MemoryWatch<'a> {
-    files: &'a MemoryFiles,
-    limit: u64,
-    tmp: Option<OwnedFd>,
-    /// What tells that usage leaves these levels; none before they are asked for, or when that failed.
-    asked: Option<(Levels, OwnedFd)>,
-    /// How long to wait before a look that nothing signals, and when that is over; none waits for a signal.
-    patience: Option<(Duration, Instant)>,
-    last: Option<Reading>,
-}
-
-fn watch(plan: &Plan<'_>, children: &OwnedFd, guest: i32) -> ! {
+fn watch(plan: &Plan<'_>, children: &OwnedFd, guest: i32, source: Option<&Source<'_>>) -> ! {
     let mut keep = vec![plan.duty.as_raw_fd(), children.as_raw_fd()];
     keep.extend(
-        plan.memory.iter().flat_map(|memory| memory.descriptors()).map(|descriptor| descriptor.as_raw_fd()),
+        source.iter().flat_map(|source| source.descriptors()).map(|descriptor| descriptor.as_raw_fd()),
     );
     let _ = sys::close_all_but(&keep);
     let mut of_interest = vec![guest];
-    let mut memory: Option<MemoryWatch<'_>> = None;
+    let mut memory: Option<Watch<'_>> = None;
     loop {
         let others = reap(plan, &mut of_interest);
         while let Some(order) = pending_order(plan) {
             match order {
                 Order::Limit(limit) => {
-                    memory = plan.memory.map(|files| MemoryWatch::new(files, limit));
+                    memory = source.and_then(|source| Watch::new(source, limit));
                     look_at_memory(plan, memory.as_mut());
                 }
                 Order::Report(process) => begin_to_report(plan, process, &others, &mut of_interest),
@@ -244,24 +252,31 @@ fn tell_end(plan: &Plan<'_>, process: i32, end: End) {
     let _ = protocol::send(plan.duty, &Duty::Ended { process, end }.encode(), &[]);
 }
 
+/// Judges memory, and ends the sandbox if it is used up.
+fn look_at_memory(plan: &Plan<'_>, memory: Option<&mut Watch<'_>>) {
+    if memory.is_some_and(Watch::look) {
+        let _ = protocol::send(plan.duty, &Duty::OutOfMemory.encode(), &[]);
+        sys::exit(0);
+    }
+}
+
 /// Blocks until a child has ended, there is an order of the helper, or memory is worth a look; answers whether that is so.
-fn wait_for_news(plan: &Plan<'_>, children: &OwnedFd, memory: Option<&mut MemoryWatch<'_>>) -> bool {
+fn wait_for_news(plan: &Plan<'_>, children: &OwnedFd, memory: Option<&mut Watch<'_>>) -> bool {
     let mut descriptors =
         vec![PollFd::new(children, PollFlags::IN), PollFd::from_borrowed_fd(plan.duty, PollFlags::IN)];
     descriptors.extend(memory.as_ref().and_then(|memory| memory.signal()));
     // A time to come, not a time from now: a guest can have this awake at any time.
-    let deadline = memory.as_ref().and_then(|memory| memory.patience).map(|(_, deadline)| deadline);
+    let deadline = memory.as_ref().and_then(|memory| memory.deadline());
     let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
     let _ = rustix::event::poll(&mut descriptors, rest.as_ref());
     let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-    let is_signalled = descriptors.get(2).is_some_and(|polled| !polled.revents().is_empty());
+    let is_ready = |place: usize| descriptors.get(place).is_some_and(|polled| !polled.revents().is_empty());
+    let (is_of_child, is_signalled) = (is_ready(0), is_ready(2));
     let mut discarded = [0; 1024];
     let _ = rustix::io::read(children, &mut discarded);
-    if let Some(memory) = memory.filter(|_| is_signalled) {
-        memory.asked = None;
-    }
-    is_over || is_signalled
+    let is_told = memory.is_some_and(|memory| memory.hear(is_signalled, is_of_child));
+    is_over || is_told
 }
 
 /// The next order, if there is one. Ends when the helper is gone, or has the sandbox end.
@@ -274,78 +289,5 @@ fn pending_order(plan: &Plan<'_>) -> Option<Order> {
             None => sys::exit(1),
         },
         Ok(None) | Err(_) => sys::exit(0),
-    }
-}
-
-impl<'a> MemoryWatch<'a> {
-    fn new(files: &'a MemoryFiles, limit: u64) -> Self {
-        let tmp = rustix::fs::open(c"/tmp", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
-        Self { files, limit, tmp, asked: None, patience: None, last: None }
-    }
-
-    fn signal(&self) -> Option<PollFd<'_>> {
-        let wanted = if self.files.kind == GaugeKind::V1 { PollFlags::IN } else { PollFlags::PRI };
-        self.asked.as_ref().map(|(_, signal)| PollFd::new(signal, wanted))
-    }
-
-    fn read(&self) -> Option<Reading> {
-        let usage = || crate::cgroup::read_number(&self.files.current);
-        let (usage_before, tmp_before) = (usage()?, self.bytes_in_tmp());
-        let cached = crate::cgroup::read_statistics(self.files.kind, self.files.statistics.as_fd())?;
-        let (tmp_after, usage_after) = (self.bytes_in_tmp(), usage()?);
-        Some(Reading::between([usage_before, usage_after], cached, [tmp_before, tmp_after]))
-    }
-
-    fn bytes_in_tmp(&self) -> u64 {
-        self.tmp.as_ref().and_then(|tmp| rustix::fs::fstatfs(tmp).ok()).map_or(0, |tmp| {
-            let blocks = tmp.f_blocks.saturating_sub(tmp.f_bfree);
-            blocks.saturating_mul(u64::try_from(tmp.f_bsize).unwrap_or(0))
-        })
-    }
-}
-
-/// Judges memory, ends the sandbox if it is used up, and sees to the next look.
-fn look_at_memory(plan: &Plan<'_>, memory: Option<&mut MemoryWatch<'_>>) {
-    let Some(memory) = memory else { return };
-    let reading = memory.read();
-    let is_changed = reading.is_none() || reading != memory.last;
-    memory.last = reading;
-    let levels = memory.asked.as_ref().map(|(levels, _)| *levels);
-    let patience = memory::patience(memory.patience.map(|(patience, _)| patience), is_changed);
-    let patience = match reading.map(|reading| memory::judge(memory.limit, reading, levels)) {
-        Some(Verdict::OutOfMemory) => {
-            let _ = protocol::send(plan.duty, &Duty::OutOfMemory.encode(), &[]);
-            sys::exit(0);
-        }
-        Some(Verdict::Ask(levels)) => {
-            memory.asked = ask(memory.files, levels).ok().map(|signal| (levels, signal));
-            Some(if memory.asked.is_some() { Duration::ZERO } else { patience })
-        }
-        Some(Verdict::Wait { now_and_then }) => now_and_then.then_some(patience),
-        None => Some(patience),
-    };
-    memory.patience = patience.map(|patience| (patience, Instant::now() + patience));
-}
-
-/// Version 1 signals an eventfd when usage passes a level either way; version 2 throttles above `memory.high` and signals
-/// its events.
-fn ask(files: &MemoryFiles, levels: Levels) -> io::Result<OwnedFd> {
-    match files.kind {
-        GaugeKind::V1 => {
-            let signal = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            for level in std::iter::once(levels.above).chain(levels.below) {
-                let request = format!("{} {} {level}", signal.as_raw_fd(), files.current.as_raw_fd());
-                rustix::io::write(&files.level, request.as_bytes())?;
-            }
-            Ok(signal)
-        }
-        GaugeKind::V2 => {
-            rustix::io::write(&files.level, levels.above.to_string().as_bytes())?;
-            let events = files.events.as_ref().ok_or(io::ErrorKind::NotFound)?;
-            let mut text = [0; 512];
-            rustix::io::pread(events, &mut text, 0)?;
-            events.try_clone()
-        }
-        GaugeKind::Process => Err(io::ErrorKind::Unsupported.into()),
     }
 }

@@ -18,6 +18,7 @@ mod launcher;
 mod sandbox;
 mod spec;
 
+mod census;
 mod cgroup;
 mod guest;
 mod helper;
@@ -25,6 +26,7 @@ mod host_memory;
 mod init;
 mod landlock;
 mod limits;
+mod looks;
 mod memory;
 mod namespace;
 pub mod network;
@@ -34,6 +36,7 @@ mod root;
 mod seccomp;
 mod snapshot;
 mod sys;
+mod watch;
 
 pub use enforcement::{Enforcement, EnforcementItem, EnforcementStatus, item};
 pub use error::{Error, Step};

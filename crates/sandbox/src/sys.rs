@@ -5,6 +5,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use rustix::thread::UnshareFlags;
 
@@ -443,6 +444,76 @@ pub(crate) fn wipe(bytes: &mut [u8]) {
         // SAFETY: `byte` is a valid, aligned, exclusive reference.
         unsafe { std::ptr::write_volatile(byte, 0) };
     }
+}
+
+/// The number that [`processor_time`] takes for this process.
+pub(crate) const OWN: i32 = 0;
+
+/// The processor time that a process has used, with all its threads; none when it has ended.
+pub(crate) fn processor_time(process: i32) -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable and outlives the call.
+    let result = unsafe { libc::clock_gettime(processor_clock(process), &raw mut time) };
+    check(result).ok()?;
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+}
+
+/// The kernel's number for the clock of a process's processor time.
+fn processor_clock(process: i32) -> libc::clockid_t {
+    const SCHEDULED: libc::clockid_t = 2;
+    (!process << 3) | SCHEDULED
+}
+
+/// A timer that goes off once, by SIGCHLD to this process, when another process has worked for a time.
+pub(crate) struct ProcessorTimer(libc::timer_t);
+
+impl ProcessorTimer {
+    pub(crate) fn start(process: i32, time: Duration) -> io::Result<Self> {
+        // SAFETY: all of it are numbers and pointers, for which zero is a value.
+        let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = libc::SIGCHLD;
+        let mut timer = std::ptr::null_mut();
+        // SAFETY: `event` and `timer` are valid and outlive the call.
+        let created = unsafe { libc::timer_create(processor_clock(process), &raw mut event, &raw mut timer) };
+        check(created)?;
+        let timer = Self(timer);
+        let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let once = libc::timespec {
+            tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        let times = libc::itimerspec { it_interval: never, it_value: once };
+        // SAFETY: the timer was made above, `times` outlives the call, and the old ones are not asked for.
+        let set = unsafe { libc::timer_settime(timer.0, 0, &raw const times, std::ptr::null_mut()) };
+        check(set)?;
+        Ok(timer)
+    }
+}
+
+impl Drop for ProcessorTimer {
+    fn drop(&mut self) {
+        // SAFETY: the timer was made by timer_create, and is deleted once.
+        let _ = unsafe { libc::timer_delete(self.0) };
+    }
+}
+
+/// Whether two processes live in the same memory.
+pub(crate) fn has_same_memory(one: i32, other: i32) -> io::Result<bool> {
+    const MEMORY: libc::c_int = 1;
+    // SAFETY: takes numbers only.
+    let order =
+        unsafe { libc::syscall(libc::SYS_kcmp, one, other, MEMORY, 0 as libc::c_ulong, 0 as libc::c_ulong) };
+    check_long(order)?;
+    Ok(order == 0)
+}
+
+/// Has this process be another user and group to files, as far as it may, and to nothing else.
+pub(crate) fn be_to_files(user: u32, group: u32) {
+    // SAFETY: takes a number only.
+    let _ = unsafe { libc::setfsgid(group) };
+    // SAFETY: takes a number only.
+    let _ = unsafe { libc::setfsuid(user) };
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {

@@ -4,6 +4,7 @@
 
 mod sandbox {
     pub(crate) mod channel;
+    pub(crate) mod counted;
     pub(crate) mod harness;
     pub(crate) mod isolation;
     pub(crate) mod life;
@@ -16,7 +17,7 @@ mod sandbox {
 
 use std::process::ExitCode;
 
-use sandbox::{channel, harness, isolation, life, limits, network, programs, snapshot, world};
+use sandbox::{channel, counted, harness, isolation, life, limits, network, programs, snapshot, world};
 
 fn main() -> ExitCode {
     if std::env::args().next().as_deref() == Some(firelet_sandbox::HELPER_NAME) {
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         channel::TESTS,
         isolation::TESTS,
         limits::TESTS,
+        counted::TESTS,
         network::TESTS,
         programs::TESTS,
         snapshot::TESTS,

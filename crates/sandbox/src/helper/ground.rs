@@ -17,6 +17,7 @@ use crate::helper::home::Home;
 use crate::helper::parts::Slots;
 use crate::landlock::Writes;
 use crate::limits;
+use crate::looks;
 use crate::namespace::{self, Users};
 use crate::network::Outlets;
 use crate::protocol::{self, MESSAGE_LIMIT};
@@ -231,7 +232,7 @@ fn describe(
         (item::NO_NEW_PRIVILEGES, Enforced),
         (item::SYSTEM_CALLS, Enforced),
         (item::WRITES, writes_status()),
-        (item::MEMORY, controller_status(cgroups, Controller::Memory)),
+        (item::MEMORY, memory_status(cgroups, proc)),
         (item::CPU, controller_status(cgroups, Controller::Cpu)),
         (item::PROCESSES, processes_status(cgroups)),
         (item::FREEZER, freezer_status(cgroups)),
@@ -297,6 +298,22 @@ fn controller_status(cgroups: &Cgroups, controller: Controller) -> EnforcementSt
         return EnforcementStatus::Enforced;
     }
     EnforcementStatus::NotEnforced { why: cgroups.refusal(), remedy: DELEGATE.into() }
+}
+
+/// Without a controller the processes are counted, which takes a `/proc`.
+fn memory_status(cgroups: &Cgroups, proc: Option<&Failure>) -> EnforcementStatus {
+    match controller_status(cgroups, Controller::Memory) {
+        EnforcementStatus::NotEnforced { why, remedy } if proc.is_none() => {
+            EnforcementStatus::Limited(format!(
+                "what processes hold is counted, every {} ms while they work and every {} ms while they do not, and a function \
+             may be over its memory for so long; shared memory that no process maps or has open is not seen; to have the \
+             kernel count, {remedy} ({why})",
+                looks::SHORT.as_millis(),
+                looks::LONG.as_millis(),
+            ))
+        }
+        status => status,
+    }
 }
 
 fn freezer_status(cgroups: &Cgroups) -> EnforcementStatus {

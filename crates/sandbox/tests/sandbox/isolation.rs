@@ -272,12 +272,21 @@ fn host_network() {
 
 /// What a role that the user nobody plays prints, after `prepare` ran as root and inside of `wrapper`.
 pub(crate) fn as_ordinary_user(role: &str, prepare: &str, wrapper: &str) -> String {
-    let directory = tempfile::tempdir_in("/tmp").unwrap();
-    let path = directory.path().display();
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all";
+    elsewhere(role, &format!("chown -R 65534:65534 $place; {prepare}"), &format!("{nobody} {wrapper}"))
+}
+
+/// What a role that root plays prints, after `prepare` ran in a mount namespace of its own.
+pub(crate) fn as_root(role: &str, prepare: &str) -> String {
+    elsewhere(role, prepare, "")
+}
+
+fn elsewhere(role: &str, prepare: &str, wrapper: &str) -> String {
+    let directory = tempfile::tempdir_in("/tmp").unwrap();
     let script = format!(
-        "set -e; mkdir {path}/scratch; cp /proc/{}/exe {path}/program; chown -R 65534:65534 {path}; {prepare}; \
-         exec {nobody} {wrapper} {path}/program {role} {path}",
+        "set -e; place={}; mkdir $place/scratch; cp /proc/{}/exe $place/program; {prepare}; \
+         exec {wrapper} $place/program {role} $place",
+        directory.path().display(),
         std::process::id()
     );
     let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
@@ -288,7 +297,6 @@ fn check_ordinary(output: &str, more: &[&str]) {
     let always = [
         "user namespace: Enforced\n",
         "own user id for each sandbox: NotEnforced",
-        "memory limit: NotEnforced",
         "\n993\n990\n",
         "\n2\nx\n",
         "Some((Exited(0), false))",
@@ -298,20 +306,25 @@ fn check_ordinary(output: &str, more: &[&str]) {
     }
 }
 
+/// Without cgroups, processes are counted.
+const COUNTED: &str = "memory limit: Limited(\"";
+
 fn an_ordinary_user_can_launch() {
     let output = as_ordinary_user("role-ordinary", "true", "");
-    check_ordinary(&output, &["own /proc: Enforced\n", "CapBnd:\t0000000000000000\n"]);
+    check_ordinary(&output, &["own /proc: Enforced\n", COUNTED, "CapBnd:\t0000000000000000\n"]);
 }
 
 fn root_of_a_rootless_container_can_launch() {
     let output = as_ordinary_user("role-ordinary", "true", "unshare --user --map-root-user");
-    check_ordinary(&output, &["own /proc: Enforced\n", "CapBnd:\t0000000000000000\n"]);
+    check_ordinary(&output, &["own /proc: Enforced\n", COUNTED, "CapBnd:\t0000000000000000\n"]);
 }
 
 /// Container engines cover parts of `/proc`; the kernel then refuses ordinary users a fresh one.
 fn a_refused_proc_is_told() {
     let output = as_ordinary_user("role-ordinary", "mount -t tmpfs none /proc/tty", "");
-    check_ordinary(&output, &["own /proc: Limited(\"sandboxes have an empty /proc: mount /proc: "]);
+    let told =
+        ["own /proc: Limited(\"sandboxes have an empty /proc: mount /proc: ", "memory limit: NotEnforced"];
+    check_ordinary(&output, &told);
 }
 
 fn refused_user_namespaces_are_told_with_a_remedy() {

@@ -206,6 +206,12 @@ pub(crate) fn play(role: &str) -> ExitCode {
             wait_for("the peak", || (sleeper.usage().peak_memory_bytes > MB).then_some(()));
             ExitCode::SUCCESS
         }
+        // One whose sandboxes use memory.
+        "role-ordinary-memory" => {
+            let launcher = Launcher::start(&options(&directory)).unwrap();
+            super::counted::tell(&launcher);
+            ExitCode::SUCCESS
+        }
         // One that captures and restores.
         "role-ordinary-snapshot" => {
             let options = options(&directory);
