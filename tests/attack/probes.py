@@ -286,6 +286,12 @@ def runs_in_real_time(host):
 
 
 @probe("processes")
+def changes_the_limits_of_the_first_process(host):
+    limits = resource.prlimit(1, resource.RLIMIT_NOFILE)
+    return resource.prlimit(1, resource.RLIMIT_NOFILE, limits)
+
+
+@probe("processes")
 def says_whom_the_memory_killer_spares(host):
     with open("/proc/self/oom_score_adj", "r+") as file:
         before = file.read()

@@ -107,13 +107,15 @@ fn parse_line(line: &str) -> Option<Rule<'_>> {
 fn parse_condition(text: &str) -> Option<Condition> {
     let words: Vec<&str> = text.split(' ').collect();
     let argument = words[0].strip_prefix("arg")?.parse().ok().filter(|argument| *argument < ARGUMENTS)?;
-    let (mask, value) = match words[1..] {
-        ["==", value] => (u64::MAX, parse_number(value)?),
-        ["==32", value] => (u64::from(u32::MAX), parse_number(value)?),
-        ["&", mask, "==", value] => (parse_number(mask)?, parse_number(value)?),
+    let half = u64::from(u32::MAX);
+    let (mask, is_equal, value) = match words[1..] {
+        ["==", value] => (u64::MAX, true, parse_number(value)?),
+        ["==32", value] => (half, true, parse_number(value)?),
+        ["!=32", value] => (half, false, parse_number(value)?),
+        ["&", mask, "==", value] => (parse_number(mask)?, true, parse_number(value)?),
         _ => return None,
     };
-    (value & !mask == 0).then_some(Condition { argument, mask, value })
+    (value & !mask == 0).then_some(Condition { argument, mask, is_equal, value })
 }
 
 fn parse_number(text: &str) -> Option<u64> {

@@ -23,11 +23,12 @@ impl Answer {
     }
 }
 
-/// A condition on an argument: the masked bits have this value.
+/// A condition on an argument: the masked bits have this value, or, of one half of it, do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Condition {
     pub(super) argument: u8,
     pub(super) mask: u64,
+    pub(super) is_equal: bool,
     pub(super) value: u64,
 }
 
@@ -138,14 +139,20 @@ fn leaf(decision: &Decision) -> Vec<Instruction> {
     }
 }
 
+/// Stands for the end of an alternative until that is known.
+const END: u8 = u8::MAX;
+
 /// Allows when every condition holds, and goes on behind itself otherwise.
 fn alternative(conditions: &[Condition]) -> Vec<Instruction> {
     let mut program: Vec<_> = conditions.iter().flat_map(|condition| compare(*condition)).collect();
     program.push(plain(RETURN, Answer::Allow.value()));
     let length = program.len();
     for (place, instruction) in program.iter_mut().enumerate() {
+        let distance = u8::try_from(length - place - 1).unwrap_or(u8::MAX);
         if instruction.code == JUMP_IF_EQUAL {
-            instruction.if_false = u8::try_from(length - place - 1).unwrap_or(u8::MAX);
+            for way in [&mut instruction.if_true, &mut instruction.if_false] {
+                *way = if *way == END { distance } else { *way };
+            }
         }
     }
     program
@@ -165,7 +172,8 @@ fn compare(condition: Condition) -> Vec<Instruction> {
         if mask != u32::MAX {
             program.push(plain(AND, mask));
         }
-        program.push(plain(JUMP_IF_EQUAL, value));
+        let (if_true, if_false) = if condition.is_equal { (0, END) } else { (END, 0) };
+        program.push(Instruction { code: JUMP_IF_EQUAL, if_true, if_false, value });
     }
     program
 }

@@ -50,12 +50,12 @@ fn reference() -> Vec<Instruction> {
             Decision::When(alternatives) => {
                 let alternatives = alternatives.iter().map(|conditions| {
                     let condition = |condition: &Condition| {
-                        SeccompCondition::new(
-                            condition.argument,
-                            SeccompCmpArgLen::Qword,
-                            SeccompCmpOp::MaskedEq(condition.mask),
-                            condition.value,
-                        )
+                        let (length, operator) = if condition.is_equal {
+                            (SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(condition.mask))
+                        } else {
+                            (SeccompCmpArgLen::Dword, SeccompCmpOp::Ne)
+                        };
+                        SeccompCondition::new(condition.argument, length, operator, condition.value)
                     };
                     SeccompRule::new(conditions.iter().map(|one| condition(one).unwrap()).collect()).unwrap()
                 });
@@ -150,6 +150,21 @@ fn conditions_see_all_64_bits_where_the_kernel_does() {
     }
     assert_eq!(decide(libc::SYS_socket, [16, 3, 0, 0, 0, 0]), ALLOW);
     assert_eq!(decide(libc::SYS_socket, [16, 3, 9, 0, 0, 0]), EPERM);
+}
+
+#[test]
+fn the_first_process_is_out_of_reach() {
+    let table = [
+        (libc::SYS_prlimit64, [0, 7, 0, 0, 0, 0], [1, 7, 0, 0, 0, 0]),
+        (libc::SYS_prlimit64, [0, 7, 0, 0, 0, 0], [0x7_0000_0001, 7, 0, 0, 0, 0]),
+        (libc::SYS_sched_setscheduler, [2, 5, 0, 0, 0, 0], [1, 5, 0, 0, 0, 0]),
+        (libc::SYS_sched_setattr, [2, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]),
+        (libc::SYS_setpriority, [0, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0]),
+        (libc::SYS_setpriority, [0, 2, 0, 0, 0, 0], [2, 0, 0, 0, 0, 0]),
+    ];
+    for (call, allowed, refused) in table {
+        assert_eq!((decide(call, allowed), decide(call, refused)), (ALLOW, EPERM), "{call}");
+    }
 }
 
 #[test]

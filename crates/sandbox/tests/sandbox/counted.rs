@@ -23,6 +23,11 @@ const TOO_MUCH: &[(&str, &str)] = &[
     ),
     ("of one that lets nobody look", "assert LIBC.prctl(4, 0, 0, 0, 0) == 0\na = b'x' * (200 << 20)"),
     (
+        "of one that tries to blind who counts",
+        "import resource\ntry: resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))\nexcept PermissionError: pass\n\
+         a = b'x' * (200 << 20)",
+    ),
+    (
         "in a file without a name",
         "f = os.memfd_create('m')\nfor i in range(200): os.write(f, b'x' * (1 << 20))",
     ),
