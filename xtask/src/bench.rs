@@ -4,6 +4,7 @@
 //! is 1 only when something could not be measured.
 
 mod bare;
+mod bare_loop;
 mod client;
 mod cold;
 mod control;
@@ -38,6 +39,7 @@ use serde_json::json;
 use crate::commands::{self, cargo, target_directory};
 use crate::examples::{self, EXAMPLES};
 
+pub(crate) use self::bare_loop::{COMMAND as LOOP_COMMAND, serve as serve_loop};
 pub(crate) use self::echo::{COMMAND as FLOOR_COMMAND, serve as serve_floor};
 use self::figure::Figure;
 use self::firelet::Server;
@@ -135,6 +137,8 @@ struct Bench {
     /// This program, whose children the floors are.
     program: PathBuf,
     rust: Language,
+    /// What its package holds.
+    rust_program: PathBuf,
     python: Language,
     node: Language,
     sleeping: Language,
@@ -204,6 +208,7 @@ impl Bench {
         Ok(Self {
             binary,
             rust: Language::bootstrap("Rust", &rust)?,
+            rust_program: rust,
             sleeping: Language::sleeping(python.clone()),
             importing: Language::importing(python.clone()),
             python: Language::python(python),
@@ -247,7 +252,11 @@ impl Bench {
         let languages = [&self.rust, &self.python, &self.node];
         let server = Server::start(&self.binary)?;
         let measured = match topic {
-            Topic::Warm => warm::measure(&server, &self.floors, &languages, self.effort).await,
+            Topic::Warm => {
+                let start = |count| bare_loop::start(&self.program, &self.rust_program, count);
+                let loops = warm::Loops { few: start(warm::FEW)?, many: start(warm::IN_FLIGHT)? };
+                warm::measure(&server, &self.floors, &loops, &languages, self.effort).await
+            }
             Topic::Density => density::measure(&server, &self.sleeping).await,
             Topic::Payload => payload::measure(&server, &self.program, &self.payload_echo, self.effort).await,
             Topic::Snapshot => snapshot::measure(&server, &self.importing, self.effort).await,

@@ -49,6 +49,14 @@ enum Command {
         /// Where to run.
         place: bench::Place,
     },
+    /// Serve as the bare loop around a function.
+    #[command(name = bench::LOOP_COMMAND, hide = true)]
+    BenchLoop {
+        /// The function's program.
+        function: PathBuf,
+        /// How many of it.
+        count: usize,
+    },
     /// Serve as one of the two processes of the floor of large payloads.
     #[command(name = bench::SOCKETS_COMMAND, hide = true)]
     BenchSockets {
@@ -78,6 +86,7 @@ fn run() -> anyhow::Result<()> {
         Command::Test(options) => test::run(&root, &options),
         Command::Bench(options) => bench::run(&root, &options),
         Command::BenchFloor { place } => bench::serve_floor(place),
+        Command::BenchLoop { function, count } => bench::serve_loop(&function, count),
         Command::BenchSockets { peer } => bench::serve_sockets(peer),
     }
 }

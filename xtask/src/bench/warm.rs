@@ -14,7 +14,10 @@ use super::{Effort, Floors};
 
 pub(crate) const TOPIC: &str = "warm";
 
-const IN_FLIGHT: usize = 16;
+const BARE_LOOP: &str = "Rust in a bare loop of 2";
+/// As many functions as this class of machine has processors: more only take turns at them.
+pub(crate) const FEW: usize = 2;
+pub(crate) const IN_FLIGHT: usize = 16;
 /// More than there are processors to serve them: what is measured is that nothing gets worse.
 const MANY_IN_FLIGHT: usize = 64;
 const PROCESSOR_TARGET_MICROSECONDS: f64 = 40.0;
@@ -22,6 +25,12 @@ const TAIL_TARGET: f64 = 10.0;
 /// So many answers are thrown away at the start of each measurement.
 const WARM_UP: usize = 300;
 const WARM_UP_TIME: Duration = Duration::from_millis(500);
+
+/// The same function without firelet.
+pub(crate) struct Loops {
+    pub(crate) few: Floor,
+    pub(crate) many: Floor,
+}
 
 /// What is driven, by name; the floor comes first.
 struct Subject {
@@ -37,6 +46,7 @@ struct Subject {
 pub(crate) async fn measure(
     server: &Server,
     floors: &Floors,
+    loops: &Loops,
     languages: &[&Language],
     effort: &Effort,
 ) -> anyhow::Result<Vec<Figure>> {
@@ -44,8 +54,12 @@ pub(crate) async fn measure(
     let echo = |name, echo: &Floor| {
         Subject::new(name, Aim { address: echo.address(), request: Arc::clone(&request) })
     };
-    let mut subjects =
-        vec![echo("echo", &floors.apart), echo("Echo on the client's processor", &floors.beside)];
+    let mut subjects = vec![
+        echo("echo", &floors.apart),
+        echo("Echo on the client's processor", &floors.beside),
+        echo(BARE_LOOP, &loops.few),
+        echo("Rust in a bare loop of 16", &loops.many),
+    ];
     for language in languages {
         let name = format!("warm-{}", language.name.to_lowercase());
         server.deploy(&name, language, 0).await?;
@@ -73,7 +87,12 @@ pub(crate) async fn measure(
         }
     }
     let (echo, others) = subjects.split_at(1);
-    Ok(others.iter().flat_map(|other| other.figures(&echo[0])).collect())
+    let mut figures: Vec<_> = others.iter().flat_map(|other| other.figures(&echo[0])).collect();
+    let find = |name| others.iter().find(|subject| subject.name == name);
+    if let (Some(rust), Some(bare_loop)) = (find("Rust"), find(BARE_LOOP)) {
+        figures.push(rust.beside(bare_loop));
+    }
+    Ok(figures)
 }
 
 /// Invokes `function` over and over.
@@ -91,6 +110,19 @@ impl Subject {
             together: Vec::new(),
             crowded: Vec::new(),
             processor: Vec::new(),
+        }
+    }
+
+    /// The share of what the same functions do without firelet.
+    fn beside(&self, bare_loop: &Self) -> Figure {
+        let rates = |subject: &Self| subject.together.iter().map(|round| round.per_second).collect();
+        Figure {
+            topic: TOPIC,
+            name: format!("{}, {IN_FLIGHT} in flight, throughput beside the bare loop", self.name),
+            unit: Unit::PerSecond,
+            rounds: rates(self),
+            floor_rounds: rates(bare_loop),
+            target: None,
         }
     }
 
