@@ -27,17 +27,13 @@ def server_options():
     return ("--freeze-after", "50", "--prepared-interpreters", "2")
 
 
-def environments_of(world, name):
-    return [one for one in world.server.inventory()["environments"] if one["function"] == name]
-
-
 def in_state(world, name, state):
-    return [one for one in environments_of(world, name) if one["state"] == state]
+    return [one for one in world.server.environments(name) if one["state"] == state]
 
 
 def test_an_environment_is_told_with_its_process(world):
     name = world.deploy(NAP)
-    assert environments_of(world, name) == []
+    assert world.server.environments(name) == []
     world.invoke(name)
     (told,) = wait_for(lambda: in_state(world, name, "frozen"), "the environment stands still")
     process = str(told.pop("processId"))
@@ -66,14 +62,14 @@ def test_states_are_told_from_the_start_to_the_end(world, account):
     wait_for(lambda: in_state(world, busy, "busy"), "the environment works")
     wait_for(lambda: in_state(world, busy, "frozen"), "the environment stands still")
     world.client.delete_function(FunctionName=busy)
-    wait_for(lambda: not environments_of(world, busy), "the environment has ended")
+    wait_for(lambda: not world.server.environments(busy), "the environment has ended")
 
 
 def test_tenants_and_provisioned_environments_are_told_apart(world):
     name = world.deploy(NAP, TenancyConfig={"TenantIsolationMode": "PER_TENANT"})
     for tenant in ("red", "blue"):
         world.invoke(name, TenantId=tenant)
-    assert [one["tenant"] for one in environments_of(world, name)] == ["blue", "red"]
+    assert [one["tenant"] for one in world.server.environments(name)] == ["blue", "red"]
     kept = world.deploy(NAP)
     version = world.client.publish_version(FunctionName=kept)["Version"]
     world.client.put_provisioned_concurrency_config(

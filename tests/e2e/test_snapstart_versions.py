@@ -149,10 +149,6 @@ def snapshots(server):
     return server.inventory()["snapshots"]
 
 
-def environments(server, name):
-    return [one for one in server.inventory()["environments"] if one["function"] == name]
-
-
 @pytest.mark.parametrize("waiter", ["published_version_active", "function_active_v2"])
 def test_a_version_is_pending_until_its_init_phase_is_over(world, gate, gated, waiter):
     name = deploy(world, gated)
@@ -163,7 +159,7 @@ def test_a_version_is_pending_until_its_init_phase_is_over(world, gate, gated, w
         assert status(world, f"{name}:1") == PENDING
         assert refused(world.invoke, f"{name}:1") == NOT_READY
         assert refused(world.invoke, f"{name}:1", InvocationType="DryRun") == NOT_READY
-        (one,) = environments(world.server, name)
+        (one,) = world.server.environments(name)
         assert (one["version"], one["state"]) == ("1", "initializing")
         assert one["initializationType"] == "snap-start"
     world.client.get_waiter(waiter).wait(FunctionName=name, Qualifier="1", WaiterConfig=SOON)
@@ -202,7 +198,7 @@ def test_a_version_whose_init_phase_fails_has_failed(world, gate, gated, answer)
     assert status(world, f"{name}:1") == FAILED
     text = "The operation cannot be performed at this time. The function is currently in the following state: Failed"
     assert refused(world.invoke, f"{name}:1") == (409, "ResourceConflictException", text)
-    wait_for(lambda: environments(world.server, name) == [], "nothing is left of it")
+    wait_for(lambda: world.server.environments(name) == [], "nothing is left of it")
     # What is not changed is not published again.
     again = world.client.publish_version(FunctionName=name)
     assert (again["Version"], again["State"]) == ("1", "Failed")
@@ -217,7 +213,7 @@ def test_a_version_that_is_deleted_while_it_is_pending_leaves_nothing(world, gat
         world.client.publish_version(FunctionName=name)
         wait_for(lambda: gate.count(name), "Init has begun")
         world.client.delete_function(FunctionName=name, Qualifier="1")
-        wait_for(lambda: environments(world.server, name) == [], "its environment has ended")
+        wait_for(lambda: world.server.environments(name) == [], "its environment has ended")
     assert world.configuration(name)["State"] == "Active"
 
 
@@ -269,7 +265,7 @@ def test_after_a_restart_one_snapshot_is_made_for_all_who_wait(make_server, gate
     with concurrent.futures.ThreadPoolExecutor(4) as crowd, gate.hold(name):
         answers = [crowd.submit(world.invoke, version, {"seconds": 1}) for _ in range(4)]
         wait_for(lambda: gate.count(name) > before, "Init has begun")
-        wait_for(lambda: len(environments(server, name)) == 1, "others wait for it")
+        wait_for(lambda: len(server.environments(name)) == 1, "others wait for it")
         gate.held[f"{name} init"].set()
         assert [answer.result().payload for answer in answers] == ["snap-start"] * 4
     assert lines(server, name, "INIT_START") == starts + 1

@@ -69,6 +69,10 @@ class Server:
         with urllib.request.urlopen(f"{self.endpoint}/_firelet/environments", timeout=30) as answer:
             return json.load(answer)
 
+    def environments(self, function):
+        """What the server tells of each environment of `function` that has not ended."""
+        return [one for one in self.inventory()["environments"] if one["function"] == function]
+
     @property
     def port(self):
         return urllib.parse.urlsplit(self.endpoint).port

@@ -34,11 +34,11 @@ def main_processes(function):
     found = set()
     for server in Server.running():
         try:
-            environments = server.inventory()["environments"]
+            environments = server.environments(function)
         except OSError:
             # It ends just now.
             continue
-        found |= {str(one["processId"]) for one in environments if one["function"] == function and "processId" in one}
+        found |= {str(one["processId"]) for one in environments if "processId" in one}
     return found
 
 

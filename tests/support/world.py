@@ -71,6 +71,11 @@ class World:
             lambda: self.configuration(name)["LastUpdateStatus"] == "Successful", f"{name} is updated"
         )
 
+    def await_idle(self, name):
+        """An environment is free only a moment after its answer; where that is long, another one is made for the next caller."""
+        is_idle = lambda: all(one["state"] in ("idle", "frozen") for one in self.server.environments(name))
+        wait_for(is_idle, f"the environments of {name} are free")
+
     def configuration(self, name):
         return self.client.get_function_configuration(FunctionName=name)
 

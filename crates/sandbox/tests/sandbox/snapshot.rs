@@ -436,7 +436,7 @@ fn several_processes_go_on_at_a_time() {
 
 fn a_process_that_makes_threads_does_not_escape() {
     let world = World::new();
-    let script = "import threading\ndef more():\n  while True:\n    thread = threading.Thread(target=time.sleep, args=(0.001,))\n    \
+    let script = "import threading\ndef more():\n  while True:\n    thread = threading.Thread(target=time.sleep, args=(0,))\n    \
                   thread.start()\n    thread.join()\nfor _ in range(8):\n  threading.Thread(target=more).start()\npark()";
     for _ in 0..5 {
         match try_capture(&world.launcher, &python(&format!("{PARKED}{script}"))) {

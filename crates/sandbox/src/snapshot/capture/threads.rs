@@ -78,6 +78,8 @@ fn stop_one(thread: i32) -> Result<bool, Failure> {
     }
     loop {
         let stop = match trace::wait(thread) {
+            // The kernel refuses threads that are on their end in the same words as those that somebody else traces.
+            Err(_) if is_traced && has_ended(thread) => return Ok(false),
             Err(_) if is_traced => Err(std::io::Error::from_raw_os_error(libc::EPERM)),
             stop => stop,
         };
@@ -90,6 +92,12 @@ fn stop_one(thread: i32) -> Result<bool, Failure> {
         };
         trace::resume(thread, Onward::Run, signal).at(Step::Capture, "go on")?;
     }
+}
+
+/// Whether a thread runs no more, though its number may still be taken.
+fn has_ended(thread: i32) -> bool {
+    let Ok(status) = read(thread, "status") else { return true };
+    field(&status, "State:").is_some_and(|state| state.starts_with(['Z', 'X']))
 }
 
 /// The process has to be all that runs in its sandbox, with the number that it will have again.
