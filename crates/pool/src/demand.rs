@@ -27,19 +27,30 @@ pub(crate) enum Supply {
 }
 
 impl Demand {
-    /// What to do for the one who came last; without a pace, neither environments in use nor what the host has to do counts.
-    pub(crate) fn supply(self, pace: Option<&Pace>, is_saturated: impl FnOnce() -> bool) -> Supply {
+    /// Whether the one who came last had best wait for an environment in use, even where another one is idle: those in use have
+    /// all that the processors can do, and what they compute with in the caches.
+    pub(crate) fn is_served_in_turn(self, pace: &Pace, is_saturated: impl FnOnce() -> bool) -> bool {
+        pace.brings_a_turn(self) && is_saturated()
+    }
+
+    /// What to do for the one who came last where no environment is idle.
+    pub(crate) fn supply(self, pace: &Pace, is_saturated: impl FnOnce() -> bool) -> Supply {
         if self.waiting <= self.creating {
-            return Supply::Enough;
+            Supply::Enough
+        } else if self.is_served_in_turn(pace, is_saturated) {
+            Supply::Await(BUSY_GRACE)
+        } else if self.waiting <= self.creating + self.finishing {
+            Supply::Await(pace.grace())
+        } else if self.creating >= pace.processors * AT_ONCE_PER_PROCESSOR {
+            Supply::Await(BUSY_GRACE)
+        } else {
+            Supply::Create
         }
-        match pace {
-            Some(pace) if self.waiting <= self.creating + self.finishing => Supply::Await(pace.grace()),
-            Some(pace) if self.creating >= pace.processors * AT_ONCE_PER_PROCESSOR => {
-                Supply::Await(BUSY_GRACE)
-            }
-            Some(pace) if pace.brings_a_turn(self) && is_saturated() => Supply::Await(BUSY_GRACE),
-            _ => Supply::Create,
-        }
+    }
+
+    /// The same for one who has waited in vain: neither environments in use nor what the host has to do counts.
+    pub(crate) fn supply_after_wait(self) -> Supply {
+        if self.waiting <= self.creating { Supply::Enough } else { Supply::Create }
     }
 }
 
@@ -53,8 +64,10 @@ const LONGEST_GRACE: Duration = Duration::from_millis(50);
 const BUSY_GRACE: Duration = Duration::from_millis(200);
 /// A function whose environments come back within this time is quick.
 const QUICK: Duration = Duration::from_millis(20);
-/// So many environments of one function for each processor are made however much the host has to do.
-const ENOUGH_PER_PROCESSOR: usize = 8;
+/// How long a caller of a quick function may have to wait for its turn: half of what it is given.
+const LONGEST_TURN: Duration = Duration::from_millis(100);
+/// So many environments of one function for each processor are put to work however much the host has to do.
+const ENOUGH_PER_PROCESSOR: usize = 4;
 /// So many for each processor are made at a time: more would only come later, all of them.
 const AT_ONCE_PER_PROCESSOR: usize = 4;
 /// The share of what was known before in what is known after one more: seven eighths.
@@ -96,7 +109,7 @@ impl Pace {
             return false;
         };
         let turns = u32::try_from(demand.waiting.div_ceil(busy.max(1))).unwrap_or(u32::MAX);
-        busy >= self.processors * ENOUGH_PER_PROCESSOR && turnaround.saturating_mul(turns) <= LONGEST_GRACE
+        busy >= self.processors * ENOUGH_PER_PROCESSOR && turnaround.saturating_mul(turns) <= LONGEST_TURN
     }
 
     /// How long an environment that has answered is waited for before another one is made: as long as that would take, so
@@ -132,41 +145,42 @@ mod tests {
             (0, 0, 0, Supply::Enough),
         ] {
             let demand = Demand { waiting, creating, leased: 9, finishing };
-            assert_eq!(demand.supply(Some(&ONE_PROCESSOR), || true), expected, "{demand:?}");
+            assert_eq!(demand.supply(&ONE_PROCESSOR, || true), expected, "{demand:?}");
         }
     }
 
     #[test]
     fn after_the_wait_environments_in_use_no_longer_count() {
         let demand = Demand { waiting: 1, creating: 0, leased: 9, finishing: 1 };
-        assert_eq!(demand.supply(None, || true), Supply::Create);
+        assert_eq!(demand.supply_after_wait(), Supply::Create);
     }
 
     #[test]
     fn no_more_than_the_host_keeps_up_with_are_made_at_once() {
         let demand = |creating| Demand { waiting: 50, creating, leased: 0, finishing: 0 };
-        let supply = |creating| demand(creating).supply(Some(&ONE_PROCESSOR), || false);
+        let supply = |creating| demand(creating).supply(&ONE_PROCESSOR, || false);
         assert_eq!(supply(3), Supply::Create);
         assert_eq!(supply(4), Supply::Await(BUSY_GRACE));
-        assert_eq!(demand(4).supply(None, || false), Supply::Create, "but all who still wait then");
+        assert_eq!(demand(4).supply_after_wait(), Supply::Create, "but all who still wait then");
     }
 
     #[test]
     fn callers_of_a_quick_function_take_turns_when_the_processors_are_busy() {
         for (turnaround_milliseconds, waiting, leased, is_saturated, is_awaited) in [
-            (1, 1, 7, true, false),
-            (1, 1, 8, true, true),
-            (1, 1, 8, false, false),
-            (1, 400, 8, true, true),
-            (1, 401, 8, true, false),
-            (20, 16, 8, true, true),
-            (20, 17, 8, true, false),
+            (1, 1, 3, true, false),
+            (1, 1, 4, true, true),
+            (1, 1, 4, false, false),
+            (1, 400, 4, true, true),
+            (1, 401, 4, true, false),
+            (20, 20, 4, true, true),
+            (20, 21, 4, true, false),
             (21, 1, 100, true, false),
         ] {
             let mut pace = ONE_PROCESSOR;
             pace.finished(Duration::ZERO, Duration::from_millis(turnaround_milliseconds));
             let demand = Demand { waiting, creating: 0, leased, finishing: 0 };
-            let supply = demand.supply(Some(&pace), || is_saturated);
+            let supply = demand.supply(&pace, || is_saturated);
+            assert_eq!(demand.is_served_in_turn(&pace, || is_saturated), is_awaited, "{demand:?} {pace:?}");
             assert_eq!(supply == Supply::Await(BUSY_GRACE), is_awaited, "{demand:?} {pace:?}");
         }
     }
@@ -177,7 +191,7 @@ mod tests {
         let demand = Demand { waiting: 1, creating: 0, leased: 8, finishing: 0 };
         let mut is_awaited = |milliseconds| {
             pace.finished(Duration::ZERO, Duration::from_millis(milliseconds));
-            demand.supply(Some(&pace), || true) != Supply::Create
+            demand.supply(&pace, || true) != Supply::Create
         };
         assert!(is_awaited(0));
         assert!(!is_awaited(1_000));

@@ -187,15 +187,15 @@ impl Group {
     pub async fn lease_warm(self: &Arc<Self>) -> Option<Lease> {
         let (mut expectation, grace) = {
             let mut members = self.members.lock();
-            if let Some(environment) = members.take_idle() {
-                members.leased += 1;
+            let is_saturated = || self.saturation.is_there();
+            let demand = members.demand_with_one_more();
+            if !demand.is_served_in_turn(&members.pace, is_saturated)
+                && let Some(environment) = members.lend_idle()
+            {
                 drop(members);
                 return Some(Lease::new(environment, Arc::clone(self)));
             }
-            let mut demand = members.demand();
-            demand.waiting += 1;
-            let supply = demand.supply(Some(&members.pace), || self.saturation.is_there());
-            let Supply::Await(grace) = supply else { return None };
+            let Supply::Await(grace) = demand.supply(&members.pace, is_saturated) else { return None };
             let (sender, waiting) = oneshot::channel();
             members.waiting.push_back(sender);
             (Expectation { group: Arc::clone(self), waiting }, grace)
@@ -216,14 +216,13 @@ impl Group {
     ) -> Result<Lease, E> {
         let (waiter, supply, is_growth) = {
             let mut members = self.members.lock();
-            if let Some(environment) = members.take_idle() {
-                members.leased += 1;
+            if let Some(environment) = members.lend_idle() {
                 drop(members);
                 return Ok(Lease::new(environment, Arc::clone(self)));
             }
             let (sender, waiter) = oneshot::channel();
             members.waiting.push_back(sender);
-            (waiter, members.demand().supply(None, || false), members.is_growth())
+            (waiter, members.demand().supply_after_wait(), members.is_growth())
         };
         if supply == Supply::Create {
             let admitted = if is_growth { admit() } else { Ok(()) };
@@ -391,8 +390,15 @@ impl Group {
         if readiness != Readiness::Ready {
             self.settled.notify_waiters();
         }
+        let is_saturated = || self.saturation.is_there();
         let demand = members.demand();
-        if demand.supply(Some(&members.pace), || self.saturation.is_there()) == Supply::Create {
+        if demand.waiting > 0
+            && !demand.is_served_in_turn(&members.pace, is_saturated)
+            && let Some(idle) = members.pop_idle()
+        {
+            // Whoever waited for a turn need not any longer.
+            members.give(idle);
+        } else if demand.supply(&members.pace, is_saturated) == Supply::Create {
             drop(members);
             if let Err(error) = self.create() {
                 tracing::warn!(%error, "cannot replace an execution environment that ended");
@@ -559,11 +565,29 @@ impl Members {
         (due, is_all)
     }
 
+    /// The same with one caller more, who waits.
+    fn demand_with_one_more(&mut self) -> Demand {
+        let demand = self.demand();
+        Demand { waiting: demand.waiting + 1, ..demand }
+    }
+
+    /// Counts an environment as on loan.
+    fn lend(&mut self, environment: &Environment) {
+        self.leased += 1;
+        self.provisioned.busy += usize::from(is_provisioned(environment));
+    }
+
+    /// Lends the environment used last that is alive.
+    fn lend_idle(&mut self) -> Option<Arc<Environment>> {
+        let environment = self.pop_idle()?;
+        self.lend(&environment);
+        Some(environment)
+    }
+
     /// The environment used last that is alive: of those that are kept, if one of them is idle.
-    fn take_idle(&mut self) -> Option<Arc<Environment>> {
+    fn pop_idle(&mut self) -> Option<Arc<Environment>> {
         while let Some(idle) = self.provisioned.idle.pop() {
             if idle.environment.is_ready() {
-                self.provisioned.busy += 1;
                 return Some(idle.environment);
             }
             self.provisioned.lost += 1;
@@ -591,13 +615,12 @@ impl Members {
 
     /// Gives an environment to the caller who has waited longest, or keeps it.
     fn give(&mut self, environment: Arc<Environment>) {
-        let is_provisioned = is_provisioned(&environment);
+        let given = Arc::clone(&environment);
         let mut environment = Ok(environment);
         while let Some(waiter) = self.waiting.pop_front() {
             match waiter.send(environment) {
                 Ok(()) => {
-                    self.leased += 1;
-                    self.provisioned.busy += usize::from(is_provisioned);
+                    self.lend(&given);
                     return;
                 }
                 Err(unsent) => environment = unsent,
@@ -607,7 +630,7 @@ impl Members {
         if self.is_retired {
             return;
         }
-        if !is_provisioned {
+        if !is_provisioned(&environment) {
             self.idle.push(Idle::from_now(environment));
         } else if self.provisioned.idle.len() + self.provisioned.busy < self.provisioned.wanted {
             self.provisioned.idle.push(Idle::from_now(environment));
