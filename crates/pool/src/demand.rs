@@ -38,7 +38,7 @@ impl Demand {
         if self.waiting <= self.creating {
             Supply::Enough
         } else if self.is_served_in_turn(pace, is_saturated) {
-            Supply::Await(BUSY_GRACE)
+            Supply::Await(TURN_GRACE)
         } else if self.waiting <= self.creating + self.finishing {
             Supply::Await(pace.grace())
         } else if self.creating >= pace.processors * AT_ONCE_PER_PROCESSOR {
@@ -64,8 +64,11 @@ const LONGEST_GRACE: Duration = Duration::from_millis(50);
 const BUSY_GRACE: Duration = Duration::from_millis(200);
 /// A function whose environments come back within this time is quick.
 const QUICK: Duration = Duration::from_millis(20);
-/// How long a caller of a quick function may have to wait for its turn: half of what it is given.
-const LONGEST_TURN: Duration = Duration::from_millis(100);
+/// How long a caller of a quick function may have to wait for its turn, as far as is known: as many as an account has running
+/// at a time wait about so long where the processors do a few thousand invocations a second, with however many environments.
+const LONGEST_TURN: Duration = Duration::from_millis(250);
+/// How long it waits when that turns out to be wrong.
+const TURN_GRACE: Duration = Duration::from_millis(500);
 /// So many environments of one function for each processor are put to work however much the host has to do.
 const ENOUGH_PER_PROCESSOR: usize = 4;
 /// So many for each processor are made at a time: more would only come later, all of them.
@@ -170,10 +173,10 @@ mod tests {
             (1, 1, 3, true, false),
             (1, 1, 4, true, true),
             (1, 1, 4, false, false),
-            (1, 400, 4, true, true),
-            (1, 401, 4, true, false),
-            (20, 20, 4, true, true),
-            (20, 21, 4, true, false),
+            (1, 1_000, 4, true, true),
+            (1, 1_001, 4, true, false),
+            (20, 48, 4, true, true),
+            (20, 49, 4, true, false),
             (21, 1, 100, true, false),
         ] {
             let mut pace = ONE_PROCESSOR;
@@ -181,7 +184,7 @@ mod tests {
             let demand = Demand { waiting, creating: 0, leased, finishing: 0 };
             let supply = demand.supply(&pace, || is_saturated);
             assert_eq!(demand.is_served_in_turn(&pace, || is_saturated), is_awaited, "{demand:?} {pace:?}");
-            assert_eq!(supply == Supply::Await(BUSY_GRACE), is_awaited, "{demand:?} {pace:?}");
+            assert_eq!(supply == Supply::Await(TURN_GRACE), is_awaited, "{demand:?} {pace:?}");
         }
     }
 

@@ -375,9 +375,16 @@ impl Group {
         if is_provisioned {
             members.provisioned.busy -= 1;
         }
+        let is_saturated = || self.saturation.is_there();
         match readiness {
             Readiness::Ready => {
-                members.give(environment);
+                let demand = members.demand();
+                if demand.waiting > 0 && demand.is_served_in_turn(&members.pace, is_saturated) {
+                    // Enough others are at work.
+                    members.keep(environment);
+                } else {
+                    members.give(environment);
+                }
                 self.freezing.environment_is_idle();
             }
             // Without room in the queue, the next tick is what notices.
@@ -390,7 +397,6 @@ impl Group {
         if readiness != Readiness::Ready {
             self.settled.notify_waiters();
         }
-        let is_saturated = || self.saturation.is_there();
         let demand = members.demand();
         if demand.waiting > 0
             && !demand.is_served_in_turn(&members.pace, is_saturated)
@@ -626,7 +632,13 @@ impl Members {
                 Err(unsent) => environment = unsent,
             }
         }
-        let Ok(environment) = environment else { return };
+        if let Ok(environment) = environment {
+            self.keep(environment);
+        }
+    }
+
+    /// Keeps an environment that nobody uses; unless nobody will.
+    fn keep(&mut self, environment: Arc<Environment>) {
         if self.is_retired {
             return;
         }
