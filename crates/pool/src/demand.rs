@@ -30,15 +30,17 @@ impl Demand {
     /// Whether the one who came last had best wait for an environment in use, even where another one is idle: those in use have
     /// all that the processors can do, and what they compute with in the caches.
     pub(crate) fn is_served_in_turn(self, pace: &Pace, is_saturated: impl FnOnce() -> bool) -> bool {
-        pace.brings_a_turn(self) && is_saturated()
+        pace.turn(self).is_some() && is_saturated()
     }
 
     /// What to do for the one who came last where no environment is idle.
     pub(crate) fn supply(self, pace: &Pace, is_saturated: impl FnOnce() -> bool) -> Supply {
         if self.waiting <= self.creating {
             Supply::Enough
-        } else if self.is_served_in_turn(pace, is_saturated) {
-            Supply::Await(TURN_GRACE)
+        } else if let Some(turn) = pace.turn(self)
+            && is_saturated()
+        {
+            Supply::Await((turn * TURN_PATIENCE).clamp(SHORTEST_TURN_GRACE, LONGEST_TURN_GRACE))
         } else if self.waiting <= self.creating + self.finishing {
             Supply::Await(pace.grace())
         } else if self.creating >= pace.processors * AT_ONCE_PER_PROCESSOR {
@@ -67,8 +69,10 @@ const QUICK: Duration = Duration::from_millis(20);
 /// How long a caller of a quick function may have to wait for its turn, as far as is known: as many as an account has running
 /// at a time wait about so long where the processors do a few thousand invocations a second, with however many environments.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
-/// How long it waits when that turns out to be wrong.
-const TURN_GRACE: Duration = Duration::from_millis(500);
+/// So many times as long it waits where that turns out to be wrong, within bounds.
+const TURN_PATIENCE: u32 = 8;
+const SHORTEST_TURN_GRACE: Duration = Duration::from_millis(100);
+const LONGEST_TURN_GRACE: Duration = Duration::from_millis(500);
 /// So many environments of one function for each processor are put to work however much the host has to do.
 const ENOUGH_PER_PROCESSOR: usize = 4;
 /// So many for each processor are made at a time: more would only come later, all of them.
@@ -104,15 +108,16 @@ impl Pace {
         self.turnaround = Some(self.turnaround.map_or(turnaround, |before| smooth(before, turnaround)));
     }
 
-    /// Whether the one who came last has its turn soon at the environments in use. Where the processors are busy, one more would
-    /// only take from the others what they compute with.
-    fn brings_a_turn(&self, demand: Demand) -> bool {
+    /// After how long the one who came last has its turn at the environments in use, where that is soon. Where the processors are
+    /// busy, one more would only take from the others what they compute with.
+    fn turn(&self, demand: Demand) -> Option<Duration> {
         let busy = demand.leased + demand.finishing;
-        let Some(turnaround) = self.turnaround.filter(|turnaround| *turnaround <= QUICK) else {
-            return false;
-        };
+        if busy < self.processors * ENOUGH_PER_PROCESSOR {
+            return None;
+        }
+        let turnaround = self.turnaround.filter(|turnaround| *turnaround <= QUICK)?;
         let turns = u32::try_from(demand.waiting.div_ceil(busy.max(1))).unwrap_or(u32::MAX);
-        busy >= self.processors * ENOUGH_PER_PROCESSOR && turnaround.saturating_mul(turns) <= LONGEST_TURN
+        Some(turnaround.saturating_mul(turns)).filter(|turn| *turn <= LONGEST_TURN)
     }
 
     /// How long an environment that has answered is waited for before another one is made: as long as that would take, so
@@ -184,7 +189,19 @@ mod tests {
             let demand = Demand { waiting, creating: 0, leased, finishing: 0 };
             let supply = demand.supply(&pace, || is_saturated);
             assert_eq!(demand.is_served_in_turn(&pace, || is_saturated), is_awaited, "{demand:?} {pace:?}");
-            assert_eq!(supply == Supply::Await(TURN_GRACE), is_awaited, "{demand:?} {pace:?}");
+            assert_eq!(supply != Supply::Create, is_awaited, "{demand:?} {pace:?}");
+        }
+    }
+
+    #[test]
+    fn a_turn_is_waited_for_some_times_as_long_as_it_is_away() {
+        let mut pace = ONE_PROCESSOR;
+        pace.finished(Duration::ZERO, Duration::from_millis(10));
+        for (waiting, expected) in
+            [(1, SHORTEST_TURN_GRACE), (8, Duration::from_millis(160)), (100, LONGEST_TURN_GRACE)]
+        {
+            let demand = Demand { waiting, creating: 0, leased: 3, finishing: 1 };
+            assert_eq!(demand.supply(&pace, || true), Supply::Await(expected), "{demand:?}");
         }
     }
 
