@@ -2,22 +2,26 @@
 //!
 //! Locks are held for a few lines; nothing here waits or starts anything but by telling the pool's service.
 
-use std::collections::VecDeque;
+mod members;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use firelet_runtime::{Environment, InitializationType, Observer, Readiness};
+use firelet_runtime::{Environment, Observer, Readiness};
 use firelet_store::FunctionVersion;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::busy_poll::BusyPoll;
-use crate::demand::{Demand, Pace, Supply};
+use crate::demand::Supply;
 use crate::freezing::Freezing;
 use crate::inventory::Resident;
 use crate::lease::{Lease, LeaseError};
 use crate::saturation::Saturation;
 use crate::service::{Key, Task};
+
+pub(crate) use members::Stock;
+use members::{Finishing, Members, expire, is_provisioned};
 
 /// How long an environment whose processes are being ended is waited for before another one is made: where no extension
 /// has to be told, that is sooner.
@@ -26,7 +30,6 @@ const RESET_GRACE: Duration = Duration::from_millis(50);
 /// What a caller wants kept until the environment of its invocation is free.
 pub(crate) type Hold = Box<dyn Send>;
 
-type Waiter = oneshot::Sender<Result<Arc<Environment>, LeaseError>>;
 type Waiting = oneshot::Receiver<Result<Arc<Environment>, LeaseError>>;
 
 /// The environments of one version of a function.
@@ -42,69 +45,6 @@ pub struct Group {
     settled: Notify,
     /// One for each environment, from its start to some time after its end.
     observers: Mutex<Vec<Observer>>,
-}
-
-struct Members {
-    /// Made for invocations that are over; least recently used first.
-    idle: Vec<Idle>,
-    /// The same, but their processes have ended, after a failure; they can be started anew.
-    dormant: Vec<Idle>,
-    /// Environments whose Init phase failed, and whose processes are being ended.
-    failed: usize,
-    provisioned: Provisioned,
-    waiting: VecDeque<Waiter>,
-    creating: usize,
-    pace: Pace,
-    /// Environments on loan.
-    leased: usize,
-    /// Environments whose runtime has answered and has not asked for its next event.
-    finishing: Vec<Finishing>,
-    /// Replaced by a newer configuration, or deleted: what comes back is ended.
-    is_retired: bool,
-}
-
-/// Environments that are kept whether or not anything is invoked.
-#[derive(Default)]
-struct Provisioned {
-    /// How many are wanted; what comes back beyond that is ended.
-    wanted: usize,
-    /// Least recently used first.
-    idle: Vec<Idle>,
-    /// On loan, or about to ask for their next event.
-    busy: usize,
-    creating: usize,
-    /// How many have ended while they were idle.
-    lost: usize,
-}
-
-/// What there is of environments that are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Stock {
-    /// Initialised and alive, whether idle or not.
-    pub(crate) alive: usize,
-    /// On their way.
-    pub(crate) creating: usize,
-    /// How many have ended so far while nobody had them work.
-    pub(crate) lost: usize,
-}
-
-struct Idle {
-    environment: Arc<Environment>,
-    since: Instant,
-    /// Whether it was told to stand still.
-    is_frozen: bool,
-}
-
-struct Finishing {
-    environment: Arc<Environment>,
-    /// When it was leased.
-    leased: Instant,
-    /// When it answered.
-    answered: Instant,
-    /// When the time of its invocation is over.
-    deadline: Instant,
-    /// Tells by its end whoever watches the deadline that it has finished.
-    _watched: Option<oneshot::Sender<()>>,
 }
 
 impl Group {
@@ -375,16 +315,9 @@ impl Group {
         if is_provisioned {
             members.provisioned.busy -= 1;
         }
-        let is_saturated = || self.saturation.is_there();
         match readiness {
             Readiness::Ready => {
-                let demand = members.demand();
-                if demand.waiting > 0 && demand.is_served_in_turn(&members.pace, is_saturated) {
-                    // Enough others are at work.
-                    members.keep(environment);
-                } else {
-                    members.give(environment);
-                }
+                self.give(&mut members, environment);
                 self.freezing.environment_is_idle();
             }
             // Without room in the queue, the next tick is what notices.
@@ -397,19 +330,36 @@ impl Group {
         if readiness != Readiness::Ready {
             self.settled.notify_waiters();
         }
-        let demand = members.demand();
-        if demand.waiting > 0
-            && !demand.is_served_in_turn(&members.pace, is_saturated)
-            && let Some(idle) = members.pop_idle()
-        {
-            // Whoever waited for a turn need not any longer.
-            members.give(idle);
-        } else if demand.supply(&members.pace, is_saturated) == Supply::Create {
+        if self.supply_waiting(&mut members) == Supply::Create {
             drop(members);
             if let Err(error) = self.create() {
                 tracing::warn!(%error, "cannot replace an execution environment that ended");
             }
         }
+    }
+
+    /// Gives an environment that is free again to whoever waits for one; unless they are served in turn, and enough others work.
+    fn give(&self, members: &mut Members, environment: Arc<Environment>) {
+        let demand = members.demand();
+        if demand.waiting > 0 && demand.is_served_in_turn(&members.pace, || self.saturation.is_there()) {
+            members.keep(environment);
+        } else {
+            members.give(environment);
+        }
+    }
+
+    /// Says what to do for those who wait, once there is nothing idle that the first of them may have.
+    fn supply_waiting(&self, members: &mut Members) -> Supply {
+        let is_saturated = || self.saturation.is_there();
+        let demand = members.demand();
+        if demand.waiting > 0
+            && !demand.is_served_in_turn(&members.pace, is_saturated)
+            && let Some(idle) = members.pop_idle()
+        {
+            members.give(idle);
+            return Supply::Enough;
+        }
+        demand.supply(&members.pace, is_saturated)
     }
 
     /// Ends those that have not finished.
@@ -515,172 +465,4 @@ impl Drop for Expectation {
             drop(Lease::new(environment, Arc::clone(&self.group)));
         }
     }
-}
-
-impl Members {
-    fn new(processors: usize) -> Self {
-        Self {
-            idle: Vec::new(),
-            dormant: Vec::new(),
-            failed: 0,
-            provisioned: Provisioned::default(),
-            waiting: VecDeque::new(),
-            creating: 0,
-            pace: Pace::new(processors),
-            leased: 0,
-            finishing: Vec::new(),
-            is_retired: false,
-        }
-    }
-
-    fn demand(&mut self) -> Demand {
-        self.waiting.retain(|waiter| !waiter.is_closed());
-        let Self { waiting, creating, leased, finishing, .. } = self;
-        Demand { waiting: waiting.len(), creating: *creating, leased: *leased, finishing: finishing.len() }
-    }
-
-    /// Takes an environment off the list of those that have not asked for their next event.
-    fn leave_finishing(&mut self, environment: &Arc<Environment>) {
-        let place = self.finishing.iter().position(|one| Arc::ptr_eq(&one.environment, environment));
-        if let Some(place) = place {
-            let Finishing { leased, answered, .. } = self.finishing.swap_remove(place);
-            self.pace.finished(answered.elapsed(), leased.elapsed());
-        }
-    }
-
-    fn is_used(&mut self) -> bool {
-        let Demand { waiting, creating, leased, finishing } = self.demand();
-        let kept = self.provisioned.wanted + self.provisioned.idle.len() + self.provisioned.creating;
-        let is_idle = !self.idle.is_empty() || !self.dormant.is_empty();
-        is_idle || leased + waiting + creating + finishing + kept > 0
-    }
-
-    /// Those that have been idle since before `cutoff` and are not told to stand still, which they will be now; and whether
-    /// they were the last.
-    fn due_to_freeze(&mut self, cutoff: Instant) -> (Vec<Arc<Environment>>, bool) {
-        let mut due = Vec::new();
-        let mut is_all = true;
-        for idle in self.idle.iter_mut().chain(&mut self.provisioned.idle).filter(|idle| !idle.is_frozen) {
-            if idle.since <= cutoff {
-                idle.is_frozen = true;
-                due.push(Arc::clone(&idle.environment));
-            } else {
-                is_all = false;
-            }
-        }
-        (due, is_all)
-    }
-
-    /// The same with one caller more, who waits.
-    fn demand_with_one_more(&mut self) -> Demand {
-        let demand = self.demand();
-        Demand { waiting: demand.waiting + 1, ..demand }
-    }
-
-    /// Counts an environment as on loan.
-    fn lend(&mut self, environment: &Environment) {
-        self.leased += 1;
-        self.provisioned.busy += usize::from(is_provisioned(environment));
-    }
-
-    /// Lends the environment used last that is alive.
-    fn lend_idle(&mut self) -> Option<Arc<Environment>> {
-        let environment = self.pop_idle()?;
-        self.lend(&environment);
-        Some(environment)
-    }
-
-    /// The environment used last that is alive: of those that are kept, if one of them is idle.
-    fn pop_idle(&mut self) -> Option<Arc<Environment>> {
-        while let Some(idle) = self.provisioned.idle.pop() {
-            if idle.environment.is_ready() {
-                return Some(idle.environment);
-            }
-            self.provisioned.lost += 1;
-        }
-        while let Some(idle) = self.idle.pop() {
-            if idle.environment.is_ready() {
-                return Some(idle.environment);
-            }
-        }
-        None
-    }
-
-    /// Whether another environment on its way would be a new one: none is left in which nothing runs, or is about to be.
-    fn is_growth(&self) -> bool {
-        let ending = self.finishing.iter().filter(|one| one.environment.is_ending()).count();
-        self.dormant.len() + self.failed + ending <= self.creating
-    }
-
-    /// Keeps an environment in which nothing runs any more.
-    fn keep_dormant(&mut self, environment: Arc<Environment>) {
-        if !self.is_retired {
-            self.dormant.push(Idle::from_now(environment));
-        }
-    }
-
-    /// Gives an environment to the caller who has waited longest, or keeps it.
-    fn give(&mut self, environment: Arc<Environment>) {
-        let given = Arc::clone(&environment);
-        let mut environment = Ok(environment);
-        while let Some(waiter) = self.waiting.pop_front() {
-            match waiter.send(environment) {
-                Ok(()) => {
-                    self.lend(&given);
-                    return;
-                }
-                Err(unsent) => environment = unsent,
-            }
-        }
-        if let Ok(environment) = environment {
-            self.keep(environment);
-        }
-    }
-
-    /// Keeps an environment that nobody uses; unless nobody will.
-    fn keep(&mut self, environment: Arc<Environment>) {
-        if self.is_retired {
-            return;
-        }
-        if !is_provisioned(&environment) {
-            self.idle.push(Idle::from_now(environment));
-        } else if self.provisioned.idle.len() + self.provisioned.busy < self.provisioned.wanted {
-            self.provisioned.idle.push(Idle::from_now(environment));
-        }
-    }
-}
-
-/// Takes out those that have been idle since before `cutoff`.
-fn expire(idle: &mut Vec<Idle>, cutoff: Option<Instant>) -> Vec<Idle> {
-    let count = cutoff.map_or(0, |cutoff| idle.partition_point(|idle| idle.since <= cutoff));
-    idle.drain(..count).collect()
-}
-
-impl Idle {
-    fn from_now(environment: Arc<Environment>) -> Self {
-        Self { environment, since: Instant::now(), is_frozen: false }
-    }
-}
-
-impl Provisioned {
-    /// Takes out those idle that are too many, and those that have ended.
-    fn trim(&mut self) -> Vec<Idle> {
-        let (mut alive, mut ended): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.idle).into_iter().partition(|idle| idle.environment.is_ready());
-        self.lost += ended.len();
-        let surplus = (alive.len() + self.busy).saturating_sub(self.wanted).min(alive.len());
-        ended.extend(alive.drain(..surplus));
-        self.idle = alive;
-        ended
-    }
-
-    fn stock(&self) -> Stock {
-        let idle = self.idle.iter().filter(|idle| idle.environment.is_ready()).count();
-        let lost = self.lost + self.idle.len() - idle;
-        Stock { alive: idle + self.busy, creating: self.creating, lost }
-    }
-}
-
-fn is_provisioned(environment: &Environment) -> bool {
-    environment.initialization() == InitializationType::ProvisionedConcurrency
 }
