@@ -3,7 +3,6 @@
 use rustix::process::{Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit};
 
 use crate::error::{At, Failure, Step};
-use crate::sys;
 
 /// Descriptors that a function may have open, as on Lambda.
 const DESCRIPTORS: u64 = 1024;
@@ -52,11 +51,8 @@ pub(crate) fn hasten() -> i32 {
     niceness
 }
 
-/// Gives the guest its niceness, before it could run a program. Nor does it interrupt the server whenever that wakes it with an
-/// event: where the processors are busy, the server would be stopped once for each answer that it writes.
+/// Gives the guest its niceness, before it could run a program.
 pub(crate) fn stop_haste(niceness: i32) -> Result<(), Failure> {
-    // A refusal only costs time.
-    let _ = sys::wake_without_haste();
     setpriority_process(None, niceness).at(Step::SetResourceLimit, "niceness")
 }
 

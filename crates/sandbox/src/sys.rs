@@ -319,28 +319,6 @@ pub(crate) fn raise_loopback(socket: impl AsFd) -> io::Result<()> {
     check(result)
 }
 
-/// Has this thread, and what it makes, not interrupt whoever runs when it is woken (`SCHED_BATCH`).
-pub(crate) fn wake_without_haste() -> io::Result<()> {
-    let parameters = SchedulingParameters { priority: 0 };
-    // SAFETY: `parameters` has the layout of `sched_param`, and the kernel only reads it, before the call ends. The C
-    // library's function is not called, because that of musl does nothing.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_sched_setscheduler,
-            0 as libc::c_long,
-            libc::SCHED_BATCH,
-            &raw const parameters,
-        )
-    };
-    check_long(result)
-}
-
-/// The C structure `sched_param` of the kernel.
-#[repr(C)]
-struct SchedulingParameters {
-    priority: libc::c_int,
-}
-
 /// Installs a seccomp filter; `no_new_privs` must be set already.
 pub(crate) fn install_filter(filter: &[Instruction]) -> io::Result<()> {
     let length = u16::try_from(filter.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;

@@ -24,7 +24,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("dangerous_system_calls_are_refused", dangerous_calls_are_refused),
     ("foreign_call_tables_kill", foreign_tables_kill),
     ("the_guest_is_as_nice_as_the_server", niceness_is_the_servers),
-    ("a_guest_that_is_woken_does_not_interrupt_others", guests_interrupt_nobody),
     ("signals_arrive_with_their_defaults", signals_are_default),
     ("the_network_has_only_loopback_and_the_listener", network_is_isolated),
     ("the_host_network_can_be_shared", host_network),
@@ -225,11 +224,6 @@ fn niceness_is_the_servers() {
     let output = World::new().python("import os; print(os.getpriority(os.PRIO_PROCESS, 0))").output;
     let ours = rustix::process::getpriority_process(None).unwrap();
     assert_eq!(output, format!("{ours}\n"));
-}
-
-fn guests_interrupt_nobody() {
-    let output = World::new().python("import os; print(os.sched_getscheduler(0) == os.SCHED_BATCH)").output;
-    assert_eq!(output, "True\n");
 }
 
 fn signals_are_default() {
