@@ -15,7 +15,7 @@ use mimalloc::MiMalloc;
 
 use crate::commands::Command;
 
-/// An invocation allocates about a hundred times, mostly what lives for microseconds.
+/// The C library's allocator takes 6% of the server's time where many invocations are in flight.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

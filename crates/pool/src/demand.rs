@@ -1,4 +1,4 @@
-//! When another environment is made: pure decisions.
+//! When another environment is made, and how many work at a time: pure decisions.
 
 use std::time::Duration;
 
