@@ -80,6 +80,11 @@ REFUSALS = [
     ),
     ('call("POST", "register", "", Name="a")', "InvalidRequestFormat", "unexpected end of JSON input"),
     (
+        'call("POST", "register", "[]", Name="a")',
+        "InvalidRequestFormat",
+        "invalid type: sequence, expected a map at line 1 column 0",
+    ),
+    (
         'call("POST", "register", \'{"configurationKeys": ["A"]}\', Name="a")',
         "InvalidRequestFormat",
         "configurationKeys are deprecated; use environment variables instead",

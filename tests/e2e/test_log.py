@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import threading
 
@@ -79,6 +80,28 @@ def test_reports_say_how_it_failed(world, body, timeout, status):
         assert 1000 <= float(report["duration"]) < 1100
 
 
+# AWS's client flushes each write of sys.stdout and sys.stderr (class Unbuffered of its bootstrap.py).
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_text_without_a_line_end_is_not_lost_with_its_process(world, stream):
+    source = f"import os, sys\ndef handler(event, context):\n    print('to here', end='', file=sys.{stream})\n    os._exit(1)\n"
+    answer = world.invoke(world.deploy(packages.python(source)), tail=True)
+    assert "\nto here" in answer.log
+
+
+def test_a_traceback_is_a_record_of_its_own(world):
+    source = """
+import logging
+def handler(event, context):
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logging.exception("oops")
+    print("and on")
+"""
+    answer = world.invoke(world.deploy(packages.python(source)), tail=True)
+    assert "\nZeroDivisionError: division by zero\nand on\n" in answer.log
+
+
 def test_the_tail_has_four_kilobytes(world):
     source = "def handler(event, context):\n    for n in range(1000):\n        print(f'line {n:05}')\n"
     answer = world.invoke(world.deploy(packages.python(source)), tail=True)
@@ -95,6 +118,16 @@ def test_the_log_command_prints_what_was_logged(server, world):
     starts = re.findall(rf"START RequestId: ({UUID}) Version: \$LATEST", printed)
     assert starts == requests
     assert printed.count("printed") == 3 and printed.count("at import") == 1
+
+
+def test_the_log_command_ends_quietly_when_nobody_reads_it(server, world):
+    name = world.deploy(NOISY)
+    world.invoke(name)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as output:
+        ended = run_firelet("logs", name, endpoint=server.endpoint, stdout=output)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_the_log_command_follows(server, world, follow_logs):

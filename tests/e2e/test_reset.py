@@ -91,6 +91,26 @@ def handler(event, context):
     assert log.count("Phase: invoke\tStatus: error") >= 3
 
 
+def test_a_repeated_init_takes_from_the_time_of_the_invocation(world):
+    code = packages.python(
+        """
+import os, time
+time.sleep(1)
+
+def handler(event, context):
+    if event.get("end"):
+        os._exit(1)
+    return {"left": context.get_remaining_time_in_millis(), "stream": context.log_stream_name}
+"""
+    )
+    name = world.deploy(code, Timeout=10)
+    before = world.invoke(name).payload
+    assert before["left"] > 9_000
+    world.invoke(name, {"end": True})
+    again = invoke_in(world, name, before["stream"]).payload
+    assert 0 < again["left"] <= 9_000
+
+
 def test_environments_that_failed_end_with_their_function(world):
     name = world.deploy(COUNTS)
     world.invoke(name, {"end": "exit"})

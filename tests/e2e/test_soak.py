@@ -101,7 +101,7 @@ class Worker:
 
     def create(self):
         self.version += 1
-        self.world.create(code(self.mark), name=self.name, Timeout=1, MemorySize=128, Role=ROLE)
+        self.world.create(code(self.mark), name=self.name, Timeout=2, MemorySize=128, Role=ROLE)
         self.exists = True
         self.world.await_active(self.name)
 
@@ -116,7 +116,7 @@ class Worker:
         answer = self.world.invoke(self.name, {"do": do})
         assert answer.error == "Unhandled"
         expected = {
-            "crash": "exit status 7", "kill": "signal: killed", "fail": self.mark, "hang": "Task timed out after 1.00",
+            "crash": "exit status 7", "kill": "signal: killed", "fail": self.mark, "hang": "Task timed out after 2.00",
         }  # fmt: skip
         assert expected[do] in answer.payload["errorMessage"], answer
 

@@ -125,10 +125,8 @@ def run_firelet(*arguments, endpoint=None, check=False, prefix=(), **settings):
     return subprocess.run(
         [*prefix, BINARY, *arguments],
         env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
         text=True,
         timeout=60,
         check=check,
-        **settings,
+        **({"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings),
     )

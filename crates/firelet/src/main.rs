@@ -8,6 +8,7 @@ mod configuration;
 mod serve;
 mod services;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -41,11 +42,17 @@ fn main() -> ExitCode {
     }
     match Arguments::parse().command.run() {
         Ok(code) => code,
+        // Whoever read the output, such as `head`, has enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             anstream::eprintln!("firelet: {}", describe(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// An error and its causes in one line.

@@ -47,6 +47,7 @@ const PYTHON: &[Embedded] = embedded!(
     "firelet_runtime/practice.py",
     "firelet_runtime/rehearsal.py",
     "firelet_runtime/snapshot.py",
+    "firelet_runtime/streams.py",
     "firelet_runtime/zygote.py",
     "snapshot_restore_py.py",
 );

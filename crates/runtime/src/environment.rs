@@ -345,12 +345,13 @@ impl Environment {
         Some(self.log.report(finished, self.peak_memory_bytes(), runtime))
     }
 
-    /// Hands `invocation` to the function, which has its whole timeout from now.
+    /// Hands `invocation` to the function, which has its whole timeout from now; but for what an Init phase has taken of it that
+    /// was repeated inside of the invocation.
     ///
     /// # Errors
     ///
     /// When the runtime did not take the invocation, so that another environment may.
-    pub fn invoke(self: &Arc<Self>, invocation: Invocation) -> Result<Running, Undelivered> {
+    pub fn invoke(self: &Arc<Self>, mut invocation: Invocation) -> Result<Running, Undelivered> {
         if !self.is_ready() {
             return Err(Undelivered);
         }
@@ -360,6 +361,7 @@ impl Environment {
         self.log.start(request, tracing.clone());
         let wants_log_tail = invocation.wants_log_tail;
         let spent = std::mem::take(&mut self.ledger.lock().spent);
+        invocation.deadline = invocation.deadline.minus(spent);
         let now = Instant::now();
         let started = now.checked_sub(spent).unwrap_or(now);
         let Awaited { completion, stream } = {

@@ -13,6 +13,7 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, accepted, error, json, not_found, pass_over, truncated};
@@ -133,7 +134,9 @@ async fn read(mut body: Incoming) -> Result<Registration, Answer> {
         }
         Err(_) => return Err(truncated()),
     };
-    serde_json::from_slice(&bytes).map_err(|error| {
+    // An object, as no list may stand for it.
+    let object = serde_json::from_slice(&bytes).map(Value::Object);
+    object.and_then(serde_json::from_value).map_err(|error| {
         // Go's words for the usual mistake.
         let message =
             if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };

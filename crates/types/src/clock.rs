@@ -28,6 +28,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// This moment and `duration` less, to the millisecond.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// The moment of a text such as `2026-11-22T10:11:12.345678Z`, in any zone, to the millisecond; see RFC 3339.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -9,6 +9,8 @@ import io
 import posix
 import sys
 
+from . import streams
+
 PACKET_SIZE = 256 * 1024
 # What nearly every function imports, itself or through its packages, and AWS's runtime has imported before it.
 PRELOADED = (
@@ -62,13 +64,14 @@ def reopen_streams():
     posix.dup2(null, 0)
     posix.close(null)
     for descriptor, name, mode in ((0, "stdin", "rb"), (1, "stdout", "wb"), (2, "stderr", "wb")):
-        old = getattr(sys, name)
+        old = getattr(sys, "__{}__".format(name))
         buffer = io.open(descriptor, mode, closefd=False)
         buffer.raw.name = old.name
         new = io.TextIOWrapper(buffer, old.encoding, old.errors, "\n", old.line_buffering, old.write_through)
         new.mode = old.mode
         setattr(sys, name, new)
         setattr(sys, "__{}__".format(name), new)
+    streams.unbuffer()
 
 
 def hide_all_but(modules, folders):

@@ -11,6 +11,7 @@ from time import time
 import _frozen_importlib
 import _frozen_importlib_external
 
+from . import streams
 from .connection import Connection, ConnectionClosed
 from .marshal import Encoder, FaultException, unmarshal_request
 
@@ -184,9 +185,7 @@ def prepare_interpreter(runtime_root):
         builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
         builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
         builtins.help = _sitebuiltins._Helper()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.reconfigure(line_buffering=True)
+    streams.unbuffer()
     sys.meta_path.insert(0, LoggingFinder(library))
 
 

@@ -77,7 +77,9 @@ def install(logging, invocation):
             self.log_sink = log_sink
 
         def emit(self, record):
-            self.log_sink.log(self.format(record), _level(record) if with_levels else 0)
+            text = self.format(record)
+            # A traceback has no line end of its own, and what is printed next is no part of it.
+            self.log_sink.log(text if text.endswith("\n") else text + "\n", _level(record) if with_levels else 0)
 
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
